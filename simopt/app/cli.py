@@ -36,7 +36,7 @@ app = typer.Typer(
     name="simopt",
     help=(
         "What does a similarity score between a model and a brain mean? simopt optimizes noise towards a "
-        "recording, and shows at every score what of the recording the noise has captured.\n\n"
+        "recording, and shows which PCs of the recording it has captured at every score.\n\n"
         "Begin with run (or sweep) and report. For your own data: score, explain, attribute. For a measure: "
         "sensitivity, joint, card. Write settings as KEY=VALUE: measure=nbs dataset=mante.\n\n"
         "Example: simopt run measure=cka dataset=majaj && simopt report"
@@ -114,7 +114,7 @@ def _reopened(stream: TextIO | None) -> TextIO:
 
 
 def main() -> None:
-    """Run the command line; SIGINT and SIGTERM end a command with exit code 130 until its work is done."""
+    """Run the command line. SIGINT and SIGTERM end a command with exit code 130, unless its work is done."""
     sys.stdout, sys.stderr = _reopened(sys.stdout), _reopened(sys.stderr)
     sys.unraisablehook = _unraised
     for number in (signal.SIGINT, signal.SIGTERM):

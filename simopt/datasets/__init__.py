@@ -47,8 +47,7 @@ def load(name: str, source: str = "auto", **options: Any) -> Dataset:
     Raises
     ------
     InputError
-        There is no dataset or option of this name, an option has a value that it cannot have, or the data
-        cannot be used.
+        The dataset or an option is unknown, an option has an invalid value, or the data cannot be used.
     FetchError
         ``source`` is ``real``, but the recording is not in the cache and cannot be downloaded.
 
@@ -80,7 +79,7 @@ def loader(name: str, source: str = "auto", **options: Any) -> Loader:
     Raises
     ------
     InputError
-        There is no dataset or option of this name, or an option has a value that it cannot have.
+        The dataset or an option is unknown, or an option has an invalid value.
     """
     node = {**catalogue.read("dataset", name), **options}
     if "source" in node or source != "auto":
@@ -119,9 +118,9 @@ def describe(name: str) -> dict[str, Any]:
     -------
     dict
         ``name``, ``shape``, ``labels``, ``size`` of the download, ``licence``, ``citation`` and ``source``.
-        For a recording, ``source`` is what ``source=auto`` would take now: ``real`` or ``surrogate``. For
-        data that imitate no recording it is ``generated``. For ``file`` only the name is known, and the other
-        values are placeholders.
+        For a recording, ``source`` is ``real`` or ``surrogate``, which ``source=auto`` would load now. For
+        other generated data it is ``generated``. For ``file`` only the name is known, and the other values
+        are placeholders.
     """
     card: dict[str, Any] = {
         "name": name,

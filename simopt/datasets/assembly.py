@@ -9,7 +9,7 @@ An assembly is an ``xarray.DataArray`` that xarray wrote to a netCDF4 file, whic
   levels is a coordinate.
 - A name for each dimension, which is the name of the HDF5 dimension scale attached to the axis.
 
-If the assembly does not hold the labels of the stimuli, a csv of the stimulus set holds them.
+Labels of stimuli that the assembly lacks are in the csv of the stimulus set.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def remote(name: str, sha1: str, size: str, earlier: str) -> Remote:
     size : str
         Approximate size, for display.
     earlier : str
-        The address at which the file was published before. Errors show it.
+        The former address of the file, which errors show.
     """
     return Remote(
         name=name,
@@ -96,11 +96,12 @@ class AssemblyRecording(Recording):
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
         """Return a list with the range of time indices, (start, stop), of each bin of the dataset.
 
-        This method is for recordings with a single time or without a time axis; others override it.
+        This method is for recordings with a single time or without a time axis; recordings with several times
+        override it.
         """
         if assembly.length("time_bin") != 1:
             raise InputError(
-                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; {self.name} must have 1."
+                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; give a file with 1."
             )
         return [(0, 1)]
 
@@ -223,7 +224,9 @@ class Assembly:
             changed = labels[variable][condition] != values
             if changed.any():
                 stimulus = ids[condition[np.argmax(changed)]]
-                raise InputError(f"{self.path}: {name!r} differs between repetitions of stimulus {stimulus}.")
+                raise InputError(
+                    f"{self.path}: {name!r} differs between repetitions of stimulus {stimulus}; correct it."
+                )
         return labels
 
     def responses(

@@ -19,7 +19,7 @@ from simopt.rows import Order, Rows, are_none, codes
 from simopt.typing import FloatArray, LabelArray, Source
 
 Repetitions = Literal["average", "keep"]
-"""What a reader does with single trials: ``average`` returns only averages, ``keep`` also the trials."""
+"""``average``: a reader returns only averages over trials. ``keep``: it also returns the single trials."""
 
 _LABELS_SHOWN = 6  # labels that are printed; more would not fit one line
 
@@ -56,7 +56,7 @@ def in_this_file(item: Any, path: Path | str) -> Any:
 def check_length(values: LabelArray, size: int, what: str, counted: str = "conditions") -> None:
     """Refuse ``values`` whose shape is not (size,).
 
-    ``what`` is the name of the values in the error, and ``counted`` is what needs one value each.
+    ``what`` is the name of the values in the error, and ``counted`` the name of the things that have them.
     """
     if values.shape != (size,):
         raise InputError(
@@ -92,13 +92,14 @@ class Dataset:
         The single trials whose averages are the responses. None unless they were kept
         (``repetitions="keep"``).
     groups, blocks : str, list of str, array, or None
-        Which samples share a signal (groups: repeats of a stimulus, time bins of a trial), and which share a
-        nuisance (blocks: a session). Names of labels mean samples that are alike in all of them;
-        ``condition`` is the index of the condition, if there is no label of this name. An array has one value
-        for each sample or, if the responses have a time axis, for each condition. ``groups="none"``: no
-        groups, and equal samples are not taken for repeats.
+        Which samples share a signal (groups, for instance repeats of a stimulus or time bins of a trial), and
+        which share a nuisance (blocks, for instance a session). Given names of labels, samples with equal
+        values of all these labels belong together; ``condition`` is the index of the condition unless a label
+        has this name. An array has one value for each sample or, if the responses have a time axis, for each
+        condition. ``groups="none"``: no groups, even if samples are equal.
     rows : {"time", "independent"} or None
-        Whether a sample (or a group) depends on the one before. None: tests decide.
+        ``time`` if a sample (or a group) may depend on those before it, ``independent`` if not. None: tests
+        decide.
 
     Raises
     ------
@@ -184,12 +185,12 @@ class Dataset:
 
     @property
     def named_groups(self) -> set[str]:
-        """The names of the labels that tell the groups apart."""
+        """The names of the labels that define the groups."""
         return self._named(self.groups)
 
     @property
     def named_blocks(self) -> set[str]:
-        """The names of the labels that tell the blocks apart."""
+        """The names of the labels that define the blocks."""
         return self._named(self.blocks)
 
     def _named(self, declared: Any) -> set[str]:
@@ -205,7 +206,7 @@ class Dataset:
 
     @property
     def looks_for_nothing(self) -> bool:
-        """Whether ``groups`` is ``none``: there are no groups, and equal rows are not looked for."""
+        """Whether ``groups`` is ``none``: there are no groups, even if samples are equal."""
         return are_none(self.groups)
 
     def _codes(self, values: Any, name: str) -> LabelArray | None:
@@ -244,8 +245,7 @@ def same_rows(X: Dataset, Y: Dataset) -> None:
     """Refuse two datasets whose rows are not the same samples in the same order.
 
     Both datasets must have the same number of samples, and every label that both have must agree row by row.
-    A label with the ids of the stimuli or trials therefore reveals rows in another order. A score alone does
-    not reveal it.
+    A label with the ids of stimuli or trials therefore reveals a different order, which a score does not.
 
     Raises
     ------
@@ -279,10 +279,9 @@ class Loader(ABC):
     """Base class of all loaders: a loader holds the options of a dataset, and reads or generates its data.
 
     Each yaml in ``configs/dataset/`` names a loader class and its options. The properties ``title`` and
-    ``origin`` and the method ``identity`` describe the dataset before it is loaded. The loaders of simopt
-    answer them without reading or generating data and without importing torch, so that stored results are
-    found quickly. The base class answers ``origin`` and ``identity`` by loading the data; override them to
-    avoid this.
+    ``origin`` and the method ``identity`` describe the dataset before it is loaded. In the loaders of simopt
+    they neither read nor generate data, so that stored results are found quickly. In the base class
+    ``origin`` and ``identity`` load the data; override them to avoid this.
     """
 
     name: str
@@ -307,7 +306,7 @@ class Loader(ABC):
 
     @abstractmethod
     def load(self) -> Dataset:
-        """Read or generate the dataset, without regard to ``groups``, ``blocks`` and ``rows``."""
+        """Read or generate the dataset, ignoring ``groups``, ``blocks`` and ``rows``."""
 
     def structured(self) -> Dataset:
         """Load the dataset, and return it with its groups and blocks.
@@ -333,8 +332,8 @@ class Loader(ABC):
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
         """Return a dict of plain JSON values that identifies the data.
 
-        Two loaders return the same values exactly if they give the same data, whatever the name and title of
-        the dataset are. Stored results are found by a hash of these values.
+        Two loaders return the same values if and only if they give the same data; name and title do not
+        matter. Stored results are found by a hash of these values.
 
         Parameters
         ----------
@@ -351,7 +350,7 @@ class Loader(ABC):
     def options(self, *excluded: str) -> dict[str, Any]:
         """Return a dict of the options of the data, without those named in ``excluded``.
 
-        ``name``, ``groups``, ``blocks`` and ``rows`` are no options of the data.
+        ``name``, ``groups``, ``blocks`` and ``rows`` are not options of the data.
         """
         excluded = ("name", "groups", "blocks", "rows", *excluded)
         names = [option.name for option in fields(self) if option.name not in excluded]
@@ -360,9 +359,9 @@ class Loader(ABC):
     def recipe(self, **values: Any) -> dict[str, Any]:
         """Return the identity of data that ``values`` determine, as plain JSON values.
 
-        The result holds the loader's class, its ``revision`` unless that is 1, and those ``values`` that are
-        set. Values that are None, False or empty are left out: an option that a later version adds then does
-        not change the identity of older datasets, and their stored results are still found.
+        The result holds the loader's class, its ``revision`` unless it is 1, and the ``values`` that are not
+        None, False or empty. A new option with such a default therefore does not change the identity of older
+        datasets, so that their stored results are still found.
         """
         recipe = {"recipe": f"{type(self).__module__}.{type(self).__qualname__}"}
         options = {

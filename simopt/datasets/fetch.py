@@ -48,7 +48,7 @@ class Remote:
     url : str or None
         Address of the download. None if the file has no public source.
     by_hand : str
-        How a person gets the file if it cannot be downloaded. Errors show this text.
+        How to get the file if it cannot be downloaded. Errors show this text.
     hash : str or None
         The published hash, ``sha1:...`` or ``sha256:...``. None if no hash is published: then the hash of the
         first download is recorded, and later files are compared with it.
@@ -74,7 +74,7 @@ class ProgressBar(Protocol):
     total: int
 
     def update(self, n: int, /) -> object:
-        """Add ``n`` bytes to those that have arrived."""
+        """Add ``n`` bytes to the number of bytes that have arrived."""
 
     def reset(self) -> object:
         """Start again from 0 bytes."""
@@ -168,9 +168,9 @@ def fetch(dataset: str, files: tuple[Remote, ...], *, progress: ProgressBar | No
 def forget(dataset: str, files: tuple[Remote, ...], downloaded: tuple[str, ...]) -> None:
     """Delete the records that :func:`fetch` made of files that turned out to be broken when they were read.
 
-    Files with a published hash are kept, because their hash was right. For the other files, the recorded
-    hashes are deleted; otherwise every later download would be compared with the hash of a broken file. If
-    such a file is in ``downloaded``, the file is deleted as well.
+    Files with a published hash are kept, because their hash was right. For files without one the recorded
+    hash is deleted; otherwise later downloads would be compared with the hash of a broken file. If such a
+    file is in ``downloaded``, it is deleted as well.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def _unobtainable(problem: str, file: Remote, cache: Path) -> FetchError:
     by_hand = file.by_hand.strip().rstrip(".")
     return FetchError(
         f"{problem}\nBy hand: {by_hand}. Save it as {cache / file.name}. "
-        "Without the file, dataset.source=surrogate works."
+        "Or use dataset.source=surrogate, which needs no file."
     )
 
 

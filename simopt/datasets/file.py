@@ -41,7 +41,7 @@ class File(Loader, formats.Options):
         repeat and unit. None takes the names in the attribute ``axes`` of an h5 or in the dimensions of an
         nc. If the file names no axes, they are (sample, unit) or (time, condition, unit).
     labels : str, sequence of str, or None
-        Where the labels are: names of arrays or columns of the file; the name of a group in an h5; or the
+        The place of the labels: names of arrays or columns of the file; the name of a group in an h5; or the
         path of a second file (csv, tsv, parquet, npy, npz or h5). Each label has one value for each
         condition. None takes the group ``labels``, if the file has it. For an nwb, None takes all columns of
         the table of trials that hold text or whole numbers.
@@ -55,23 +55,23 @@ class File(Loader, formats.Options):
         values}``. Variables of conditions are the labels. Variables of units are the arrays of an npz, h5,
         mat or nc, or the columns of the table of units in an nwb. None selects all.
     constant_units : {"error", "drop", "keep"}
-        What to do with units that have the same response in all samples, or none at all (NaN throughout).
-        The latter are never kept.
+        What to do with units that have the same response in all samples, or only NaN. Units that are only NaN
+        are never kept.
     standardize : {"none", "units"}
         ``units`` gives each unit mean 0 and standard deviation 1 over samples.
     components : int, float or None
         An int is the number of principal components to keep. A float up to 1 is a share of the variance: the
-        fewest components that together explain it are kept. None keeps the units.
+        fewest components that explain this share are kept. None keeps the units.
     align, window, bin : str, sequence of float, float
         Options for an nwb: spikes are counted around an event of every trial. ``align`` is the column of the
         table of trials with the times of the event (None: ``start_time``), ``window`` is (start, stop) in ms
-        from the event, and ``bin`` is the width of a bin in ms (None: the window is one bin). If a unit was
-        not observed all the time (``obs_intervals``), it counts as silent in the rest.
+        from the event, and ``bin`` is the width of a bin in ms (None: the window is one bin). A unit counts
+        as silent at times outside its ``obs_intervals``.
 
     Raises
     ------
     InputError
-        An option has a value that it cannot have for any file.
+        An option has a value that no file allows.
     """
 
     path: str
@@ -109,7 +109,7 @@ class File(Loader, formats.Options):
             checks.whole(self.components, 1, "components of file")
         nwb_only = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
         if nwb_only and Path(self.path).suffix.lower() != ".nwb":
-            raise InputError(f"{self.path}: {', '.join(nwb_only)} can only be set for an nwb file.")
+            raise InputError(f"{self.path}: {', '.join(nwb_only)} only apply to an nwb file; leave them out.")
         if self.window is not None:
             preprocess.check_window(self.window, self.bin, "file")
 
@@ -149,9 +149,9 @@ class File(Loader, formats.Options):
         Raises
         ------
         InputError
-            The file does not exist, or does not hold the key or a label; it is broken or has another format
-            than its suffix says; an option does not fit its content; or its data cannot be used (NaN, too few
-            samples, constant units).
+            The file does not exist, is broken, or has another format than its suffix says; it lacks the key
+            or a label; an option does not fit its content; or its data cannot be used (NaN, too few samples,
+            constant units).
         """
         path = checks.expanded(self.path, "path of file")
         name = str(path)
@@ -193,7 +193,9 @@ class File(Loader, formats.Options):
             axes = self._axes(content, name)
             size = dict(zip(axes, array.shape, strict=True))
             if 0 in array.shape:
-                raise InputError(f"{name} has shape {array.shape}: 0 samples or units; at least 1 is needed.")
+                raise InputError(
+                    f"{name} has shape {array.shape}: 0 samples or units; give at least 1 of both."
+                )
             labels, source = dict(content.labels), name
             if table is not None:
                 labels, source = formats.read_labels(table), str(self.labels)
@@ -248,7 +250,7 @@ class File(Loader, formats.Options):
             if self.repetitions == "average":
                 return flat, None, labels
             raise InputError(
-                f"{name}: repetitions=keep finds no repetitions; say which axis or label tells them apart: "
+                f"{name}: repetitions=keep finds no repetitions; name their axis or their label: "
                 "dataset.axes=[condition,repeat,unit] or dataset.average=[LABEL]."
             )
         condition: Indices = np.repeat(np.arange(conditions), repeats)

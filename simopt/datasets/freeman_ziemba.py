@@ -19,7 +19,7 @@ _STIMULI = "stimulus_FreemanZiemba2013_aperture-public.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class FreemanZiemba(AssemblyRecording):
-    """Loader of responses to 135 images of textures and of noise with the same spectra.
+    """Loader of responses to 135 images: textures, and noise with the same spectra.
 
     Responses are spikes per ms, averaged over 20 repetitions and over the milliseconds of a bin. Images are
     in the order of their ids, units in the order of the file. Labels: ``texture_type`` (2 classes, noise and
@@ -102,6 +102,6 @@ class FreemanZiemba(AssemblyRecording):
         if (edges[indices] != borders).any():
             raise InputError(
                 f"window [{first}, {last}] and bin {self.bin} ms of {self.name} would split bins of the "
-                f"recording, which are {np.max(ends - starts):g} ms long and start at {edges[0]:g} ms."
+                f"recording; use multiples of {np.max(ends - starts):g} ms from {edges[0]:g} ms on."
             )
         return [(int(start), int(stop)) for start, stop in itertools.pairwise(indices)]

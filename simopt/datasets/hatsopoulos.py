@@ -30,9 +30,9 @@ class Hatsopoulos(Recording):
     Spikes are counted in steps of 1 ms from the onset of each movement, smoothed by a Gaussian, and summed in
     bins (spikes per bin). The smoothing includes spikes before and after the window, so that responses do not
     decay towards the ends of the window. The published code uses the same bins, window and width of the
-    Gaussian. But it smooths the binned counts of each reach, and its bins of 50 ms do not start at the onset,
-    so expect slightly different spectra. Reaches are in the order of their onsets, units in the order of the
-    file. Units without spikes are left out. The label ``target`` is the index of the target in the file.
+    Gaussian, but it smooths the binned counts of each reach, and its bins do not start at the onset. Its
+    spectra differ slightly. Reaches are in the order of their onsets, units in the order of the file. Units
+    without spikes are left out. The label ``target`` is the index of the target in the file.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _reaches(path: Path) -> tuple[FloatArray, LabelArray]:
     times = [_times(cell, f"{path}: stmv_cell{{{i + 1}}}") for i, cell in enumerate(cells)]
     onsets = np.concatenate(times)
     if len(onsets) < 2:
-        raise InputError(f"{path}: stmv_cell has {len(onsets)} reach(es); at least 2 are needed.")
+        raise InputError(f"{path}: stmv_cell has {len(onsets)} reach(es); give at least 2.")
     # The file lists movements by target; the dataset has them in the order of time.
     order = np.argsort(onsets, kind="stable")
     return onsets[order], np.repeat(np.arange(TARGETS), list(map(len, times)))[order]
@@ -146,5 +146,7 @@ def _times(cell: matfile.Cell, what: str) -> FloatArray:
         raise InputError(f"{what} is not a vector of times; expected one row or column of times in s.")
     times = cell.ravel().astype(np.float64)
     if not np.isfinite(times).all():
-        raise InputError(f"{what} holds {int((~np.isfinite(times)).sum())} NaN or infinite times.")
+        raise InputError(
+            f"{what} holds {int((~np.isfinite(times)).sum())} NaN or infinite times; remove them."
+        )
     return times

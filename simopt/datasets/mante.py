@@ -34,10 +34,9 @@ class Mante(Recording):
     The recording has one file for each unit, with trials of 751 ms of the dots in steps of 1 ms. The files
     are preprocessed as in the publication, in this order:
 
-    1. Trials with the same choice, motion coherence, color coherence and context are averaged. A condition
-       with an error trial is left out. Conditions with the right choice in each of 2 contexts x 6 motion x 6
-       color coherences remain.
-    2. The response in a bin is the mean over its steps (spikes per ms). Steps after the last whole bin are
+    1. Trials with the same choice, motion coherence, color coherence and context are averaged. Conditions
+    with error trials are left out. 2 contexts x 6 motion x 6 color coherences with correct choices remain. 2.
+    The response in a bin is the mean over its steps (spikes per ms). Steps after the last whole bin are
        dropped.
     3. Units without all 72 conditions are left out.
 
@@ -103,7 +102,7 @@ class Mante(Recording):
         ]
 
     def read(self, folder: Path) -> Dataset:
-        """Read the units of one monkey from the archive, one after the other, without unpacking it.
+        """Read the units of one monkey from the archive, one after the other, without unpacking the archive.
 
         Raises
         ------
@@ -144,7 +143,9 @@ def _members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         for member in sorted(archive.infolist(), key=lambda member: member.filename):
             name = PurePosixPath(member.filename)
             if name.is_absolute() or ".." in name.parts:
-                raise InputError(f"{path}: holds {member.filename!r}, a path that leaves the archive.")
+                raise InputError(
+                    f"{path}: holds {member.filename!r}, a path outside the archive; download it again."
+                )
             # Archives made on a Mac also hold files ._NAME.mat with attributes of the file system.
             if name.name.startswith(".") or name.suffix != ".mat" or name.parent.name != folder:
                 continue
@@ -198,7 +199,7 @@ def _binned(response: FloatArray, time: FloatArray, width: int, what: str) -> Fl
     """Return the mean response in bins of ``width`` ms, (trials, bins), from (trials, samples)."""
     steps = 1000 * np.diff(time)
     if not len(steps) or not np.allclose(steps, steps[0], atol=1e-3) or not steps[0] > 0:
-        raise InputError(f"{what}: time must go up in equal steps, in s, but it does not.")
+        raise InputError(f"{what}: time does not increase in equal steps; give times in s.")
     length = max(round(width / steps[0]), 1)  # samples in a bin
     if abs(length * steps[0] - width) > 1e-3 * width or length > len(time):
         raise InputError(

@@ -4,13 +4,11 @@ The order of the steps is fixed, because another order would give other response
 
 1. Select units and conditions while the file is read. Units and conditions that are not selected may hold NaN
    or never vary, and need not fit into memory.
-2. Order the axes as (time, condition, repeat, unit).
-3. Average repeats, and trials of equal labels. NaN stand for missing trials and are left out of the averages.
-   An average that is NaN itself is refused.
-4. Drop units whose averages are constant, even if their single trials vary.
-5. Standardize units by the mean and standard deviation of their averages. Trial-to-trial noise therefore does
-   not affect the scale.
-6. Reduce the result to its principal components. Standardized units weigh equally in them.
+2. Order the axes as (time, condition, repeat, unit). 3. Average repeats, and trials of equal labels. NaN
+marks missing trials and is left out of averages. An average over NaN alone is refused. 4. Drop units whose
+averages are constant, even if their single trials vary. 5. Standardize units by the mean and standard
+deviation of their averages, so that noise of single trials does not affect the scale. 6. Reduce the result to
+its principal components, in which standardized units have equal weights.
 
 If single trials are kept, steps 4 to 6 change them in the same way as the averages, so that the averages of
 the trials remain equal to the responses.
@@ -77,7 +75,7 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
     for needed in ("unit", "condition"):
         if needed not in names:
             raise InputError(
-                f"{name}: axes {parts} lack {needed}; without conditions, call the time axis sample."
+                f"{name}: axes {parts} lack {needed}; if there are no conditions, name the time axis sample."
             )
     if len(names) != len(shape):
         raise InputError(f"{name} has shape {shape}, {len(shape)} axes; dataset.axes has {len(names)} names.")
@@ -137,7 +135,7 @@ def select(
     variable : callable
         Maps the name of a variable to its values along the axis, (size,).
     what : str
-        What is selected, for error messages, for instance ``units of data.npy``.
+        Name of the selected things in error messages, for instance ``units of data.npy``.
 
     Raises
     ------
@@ -217,7 +215,7 @@ def _named(selection: str, size: int, variable: Callable[[str], LabelArray], wha
 def take(array: Any, chosen: Sequence[Indices]) -> LabelArray:
     """Return a copy of the selected part of an array, ``array[np.ix_(*chosen)]``.
 
-    Little more than the selected part is read or held in memory.
+    Hardly more than the selected part is read or held in memory.
 
     Parameters
     ----------
@@ -295,7 +293,7 @@ def as_labels(values: Any, what: str) -> LabelArray:
 
 
 def combine(labels: Mapping[str, LabelArray]) -> Indices:
-    """Return for each trial the index of its combination of labels, an array of shape (trial,).
+    """Return the index of the combination of labels of each trial, (trial,).
 
     The combinations that occur are sorted by the first label, then the second, and so on, and are counted
     from 0 in this order.
@@ -305,7 +303,7 @@ def combine(labels: Mapping[str, LabelArray]) -> Indices:
 
 
 def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
-    """Return the mean over the trials of each condition, with NaN left out.
+    """Return the mean over the trials of each condition; NaN is left out.
 
     Parameters
     ----------
@@ -335,7 +333,7 @@ def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:
 
 
 def constant(responses: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return for each unit whether its responses are the same in all samples, (unit,)."""
+    """Return whether the responses of each unit are the same in all samples, (unit,)."""
     # Not the variance: rounding of the mean makes that of a constant such as 0.1 greater than 0.
     unchanged: npt.NDArray[np.bool_] = np.ptp(checks.flatten(responses), axis=0) == 0
     return unchanged
@@ -370,7 +368,7 @@ def reduce(
     responses : array, (samples, units) or (time, condition, unit)
     components : int, or float up to 1
         An int is the number of components. A float is a share of the variance: the fewest components that
-        together explain it are taken.
+        explain this share are taken.
     name : str
         Name of the responses, for error messages.
     trials : Trials, optional

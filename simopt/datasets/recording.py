@@ -78,7 +78,7 @@ class Recording(Loader):
         Raises
         ------
         InputError, FetchError
-            In the cases in which :meth:`load` raises them.
+            As for :meth:`load`.
         """
         if self.origin == "surrogate":
             self._refuse_options()
@@ -139,8 +139,8 @@ class Recording(Loader):
         Raises
         ------
         InputError
-            A file in the cache has another hash or layout than expected; or the surrogate would be taken, but
-            an option is set that only applies to the real recording.
+            A file in the cache has another hash or layout than expected; or the surrogate would be loaded,
+            but an option is set that applies only to the real recording.
         FetchError
             ``source`` is ``real``, but a file is not in the cache and cannot be downloaded.
         """

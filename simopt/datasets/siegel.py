@@ -70,7 +70,7 @@ class Siegel(Recording):
         Raises
         ------
         InputError
-            The file does not exist, or has another layout than the class describes.
+            The file does not exist, or does not have the layout that the class describes.
         """
         path = folder / _FILE
         with formats.opened(path, formats.Options(key="responses", labels="labels")) as content:

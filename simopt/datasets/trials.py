@@ -85,8 +85,8 @@ class Trials:
     condition : array of int, (trial,)
         The index of each trial's condition in the dataset, counted from 0.
     repeat : array, (trial,), or None
-        The repeat, run or session of each trial, as numbers or names. Ceilings take out the mean of each
-        repeat, and split halves by repeat. None: the k-th trial of each condition is repeat k.
+        The repeat, run or session of each trial, as numbers or names. Noise ceilings subtract a constant of
+        each repeat, and split trials by repeat. None: the k-th trial of each condition belongs to repeat k.
     """
 
     responses: FloatArray
@@ -136,7 +136,9 @@ class Trials:
             values, condition = values[..., chosen, :], condition[chosen]
         counts = np.bincount(condition, minlength=int(self.condition.max()) + 1)
         if not counts.all():
-            raise InputError(f"none of the trials to average belongs to condition {int(np.argmin(counts))}.")
+            raise InputError(
+                f"no trial to average belongs to condition {int(np.argmin(counts))}; choose trials of all."
+            )
         mean = condition_means(values, condition)[0]
         # Sums are float64; return the trials' own precision, but at least float32 (trials may be integers).
         return mean.astype(np.result_type(values, np.float32), copy=False)
@@ -144,8 +146,8 @@ class Trials:
     def parts(self, count: int, places: LabelArray, *, even: bool = False) -> list[FloatArray]:
         """Return the averages of ``count`` parts of the trials of each condition, split by repeat.
 
-        The trials of a condition are put in the order of the places of their repeats, and cut into adjacent
-        parts. If every condition has every repeat, a repeat is therefore in the same part in all conditions.
+        The trials of a condition are sorted by the places of their repeats, and cut into adjacent parts. If
+        every condition has every repeat, a repeat is therefore in the same part in all conditions.
 
         Parameters
         ----------
@@ -160,7 +162,7 @@ class Trials:
         Returns
         -------
         list of array, (condition, unit) or (time, condition, unit)
-            NaN where a unit has fewer values in a condition than there are parts.
+            NaN if a unit has fewer values in a condition than there are parts.
         """
         order = np.lexsort((places[self.repeats], self.condition))
         condition = self.condition[order]

@@ -6,10 +6,10 @@ orthonormal basis. The labels are synthetic. They can be decoded because they ar
 overlaps with the class contrasts of each task variable. The surrogate has no other property of the recording:
 no dependence between samples, no tuning of single units, and no noise correlations.
 
-The overlaps (``planted`` of each recording) and the scale of the responses (``scale``) were found by trial,
-so that decoding agrees with published results: the accuracy of the published decoder on each recording, and
-for majaj and mante also its accuracy on Y along the runs of ``cka`` and ``procrustes_angular``. Overlaps and
-scale have separate effects:
+The overlaps (``planted`` of each recording) and the scale of the responses (``scale``) were found by trial
+and error. They reproduce the published accuracy of the decoder on each recording, and for majaj and mante
+also its accuracy on Y along the runs of ``cka`` and ``procrustes_angular``. Overlaps and scale have separate
+effects:
 
 - The overlaps set how accuracy grows with the score. Optimization captures the PCs of X roughly in the order
   of their variance, so a variable planted in the first PCs can be decoded at a lower score than a variable
@@ -46,7 +46,7 @@ class Planted:
     """A task variable of a surrogate, and how its variance is spread over the PCs.
 
     A variable of k classes is represented by k - 1 orthonormal class contrasts. Variables are planted one
-    after the other, and ``strength`` only concerns the part of the contrasts that is orthogonal to those of
+    after the other. ``strength`` applies to the part of the contrasts that is orthogonal to the contrasts of
     earlier variables.
 
     Attributes

@@ -25,9 +25,9 @@ class Ultrametric(Loader):
     """Generator of samples that are the leaves of a tree of binary codes.
 
     The root of the tree is a random binary code with a 0 or 1 for each unit. At each level every code has
-    ``branching`` children. A child is a copy of its parent, but with probability ``resample`` a unit is drawn
-    again, as 0 or 1 with equal chance. Two leaves are therefore more alike if their last common ancestor is
-    at a later level.
+    ``branching`` children. A child is a copy of its parent in which each unit is drawn again with probability
+    ``resample``, as 0 or 1 with equal chance. Two leaves are therefore more similar if their last common
+    ancestor is at a later level.
 
     Parameters
     ----------

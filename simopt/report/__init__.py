@@ -1,4 +1,4 @@
-"""Reports: tables and figures that are made from stored runs and analyses alone, without new computations.
+"""Reports: tables and figures of stored runs and analyses.
 
 Shapes are given in T logged states, R replicates and K principal components (PCs).
 :func:`simopt.optimization.trajectory.half_capture` defines the half capture of a PC.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Content = TypeVar("Content")
 
 _BUDGET = 100_000_000
-"""The bytes of memory that the captured variance of all runs together may take; larger runs are thinned."""
+"""The largest memory, in bytes, of the captured variance of all runs together; larger runs are thinned."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Collected:
     Attributes
     ----------
     runs : list of Run
-        A large run is thinned: it keeps enough of its logged states to draw them. Its half captures are still
-        those of all logged states. :meth:`whole` yields the runs with all logged states.
+        A large run is thinned: it keeps only as many of its logged states as a figure needs. Its half
+        captures are computed from all logged states. :meth:`whole` yields the runs with all logged states.
     broken : list of str
         A line for each file that could not be read.
     summaries : list of Summary
@@ -77,8 +77,8 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
     paths : sequence of Path
         Files, or folders that are searched with all folders inside.
     filters : mapping of lists of str
-        Patterns by key, as :func:`simopt.report.selection.parse` returns them. Of a sensitivity, the measures
-        that match are kept. A joint range is kept if one of its two measures matches.
+        Patterns by key, as :func:`simopt.report.selection.parse` returns them. A sensitivity keeps the
+        measures that match. A joint range is kept if one of its two measures matches.
     budget : int
         The bytes of memory that the captured variance of all runs together may take.
 
@@ -102,7 +102,9 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
                     content, facts = read(path)
                 _check_names(path, facts)
             except MemoryError:
-                collected.broken.append(f"{path}: the file is too large for the memory of this machine.")
+                collected.broken.append(
+                    f"{path}: too large for the memory of this machine; log less with log.every=10."
+                )
                 continue
             except StorageError as error:
                 lines = collected.remarks if isinstance(error, UnfinishedError) else collected.broken

@@ -1,7 +1,7 @@
 """The figures of the paper, arXiv 2407.07059, in their published arrangement, drawn from stored results.
 
 A pool is a group of runs that differ only in their seeds (:class:`simopt.report.pools.Pool`). The functions
-add a line to ``left_out`` for what their figure does not show.
+append to ``left_out`` a line on everything that their figure does not show.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ VARIABLES = {
     "majaj": "category",
     "freeman_ziemba": "texture_type",
 }
-"""For each dataset the task variable whose panel comes first."""
+"""The task variable, by dataset, whose panel comes first."""
 DATASETS = tuple(VARIABLES)
 MOST = 12
-"""The largest number of measures, datasets and panels of a figure; more would be too small to read."""
+"""The largest number of measures, of datasets and of panels in a figure: more would be too small to read."""
 
 _ANGLE = 90.0
 _ACROSS = 5  # columns, one for each dataset of the paper
@@ -62,8 +62,7 @@ def save_arranged(
 
     The files are named ``NAME_SOURCE``, where NAME is ``decoding_vs_score`` (fig. 3 of the paper),
     ``pcs_vs_score`` (fig. 4), ``half_capture_vs_variance`` (fig. 5), ``sensitivity`` (fig. 6),
-    ``joint_ranges`` (fig. 7) or ``ridge_lambda`` (fig. S2). A figure for which there are no results is not
-    drawn.
+    ``joint_ranges`` (fig. 7) or ``ridge_lambda`` (fig. S2). A figure without results is not drawn.
 
     Parameters
     ----------
@@ -84,7 +83,7 @@ def save_arranged(
     Raises
     ------
     InputError
-        A suffix is none of these, or a file cannot be written.
+        A suffix is unknown, or a file cannot be written.
     """
     pools = pool(runs)
     figures: list[tuple[Callable[[Any, list[str]], Figure | None], Sequence[Any]]] = [
@@ -117,7 +116,7 @@ def decoding_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure | No
 def ridge_lambda(pools: Sequence[Pool], left_out: list[str]) -> Figure | None:
     """Draw decoding accuracy against score for cross-validated ridge regression, a curve for each lambda.
 
-    A dataset with runs for only one lambda is left out. Lambda is the strength of the ridge penalty.
+    Lambda is the strength of the ridge penalty. A dataset with runs for only one lambda is left out.
     """
     names = {curve.measure for curve in pools if re.fullmatch(r"ridge\d+_cv5", curve.measure)}
     order = sorted(names, key=lambda name: (len(name), name))  # by lambda
@@ -154,7 +153,7 @@ def _decoding(pools: Sequence[Pool], left_out: list[str], order: Sequence[str] =
 def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
     """Draw captured variance of some PCs against score, with a row of panels for each dataset.
 
-    There is a column for each measure. If a dataset has several pools of a measure, the others are in further
+    There is a column for each measure. If a dataset has several pools of a measure, there are further
     columns.
     """
     recordings = _recordings(pools)
@@ -184,8 +183,8 @@ def pcs_vs_score(pools: Sequence[Pool], left_out: list[str]) -> Figure:
 def half_capture_vs_variance(pools: Sequence[Pool], left_out: list[str]) -> Figure:
     """Draw the score at which Y half captures a PC against the PC's explained variance ratio.
 
-    Each dataset has a panel. Datasets without one are added to ``left_out``. Half capture is defined in
-    :mod:`simopt.report.pools`.
+    Each dataset has a panel; datasets that cannot be drawn are added to ``left_out``.
+    :mod:`simopt.report.pools` defines half captures.
     """
     panels = _shown(list(_recordings(pools).items()), "datasets", left_out)
     curves = [curve for _, group in panels for curve in group]

@@ -15,10 +15,10 @@ from simopt.report.style import INK, look, plain
 def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw how much the score changes without each part of the data: each PC, sample or unit.
 
-    Parts that bring X and Y closer have the color of the measure, others are gray. The x axis has PCs in
-    their order on a logarithmic scale, and samples or units by rank, from the lowest change to the highest.
-    Changes that are undefined are not drawn. Small black dots are the first-order changes, where the
-    attribution has them.
+    Parts that bring X and Y closer have the color of the measure, all other parts are gray. The x axis has
+    PCs in their order on a logarithmic scale, or samples or units by rank, from the lowest change to the
+    highest. Undefined changes are not drawn. Small black dots are first-order changes, if the attribution has
+    any.
 
     Parameters
     ----------

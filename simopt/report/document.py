@@ -1,4 +1,4 @@
-"""The parts of a page as plain objects. The page template draws all of them, a terminal only tables."""
+"""The parts of a page as plain objects. The page template draws all parts, a terminal only tables."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Details(Part):
         The text that is visible while the box is folded.
     parts : sequence of Part
     id : str
-        If given, links can target the box, and ``summary`` is shown as a heading.
+        If not empty, links can target the box, and ``summary`` is shown as a heading.
     note : str
         Text after the heading; shown only if there is an ``id``.
     opened : bool
@@ -137,7 +137,7 @@ class Document:
         heading : str
         parts : iterable of Part
         sources : iterable of str
-            The sources of the data that the section shows; :func:`marked` adds surrogate ones to the heading.
+            The sources of the data in the section; :func:`marked` marks the heading if one is ``surrogate``.
         """
         content = list(parts)
         if content:

@@ -19,7 +19,7 @@ _SHOWN = 5
 
 
 def sentences(explanation: Explanation) -> Iterator[str]:
-    """Yield for each measure a sentence on what its score means."""
+    """Yield a sentence on what the score of each measure means."""
     for explained in explanation.explained:
         yield _sentence(explained, explanation)
 
@@ -35,9 +35,9 @@ def own_sentence(explanation: Explanation) -> str:
 
 
 def label_sentences(explanation: Explanation) -> Iterator[str]:
-    """Yield for each label that judges nothing a sentence that says why."""
+    """Yield a sentence for each label that is not used to judge a measure, with the reason."""
     for label, reason in explanation.unused_labels.items():
-        yield f"Label {label} judges nothing: {reason}."
+        yield f"Label {label} is not used: {reason}."
 
 
 def _sentence(explained: Explained, explanation: Explanation) -> str:
@@ -69,7 +69,7 @@ def _among_unrelated(standing: Standing) -> str:
 def _captured(mask: npt.NDArray[np.bool_], explanation: Explanation, units: int) -> str:
     samples = explanation.samples
     if says_nothing(samples, units):
-        return f"every PC (as anything of {units} units for {samples} samples does)"
+        return f"every PC (as any data of {units} units and {samples} samples do)"
     return _pcs(mask, explanation.variance_ratio)
 
 

@@ -1,8 +1,8 @@
 """Reports for other programs: tidy CSV files, LaTeX tables, plain values for JSON.
 
-Numbers in CSV files have all digits: read back in the precision of the stored number, they are equal to it. A
-file always has all its columns, and a field without a number is empty. LaTeX tables round a mean over
-replicates to the position of the first digit of its standard error.
+Numbers in CSV files have enough digits to restore the stored number exactly. A file always has all its
+columns, and a field without a number is empty. LaTeX tables round a mean over replicates to the position of
+the first digit of its standard error.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ if TYPE_CHECKING:
 Rows = Iterable[Sequence[Any]]
 
 LATEX_ROWS = 45
-"""The number of rows of a LaTeX table that fit on a page; further rows are in a continued table."""
+"""The largest number of rows of a LaTeX table, which fill a page; further rows are in a continued table."""
 
 MOST_STATES, FEWEST_STATES, CAPTURED_ROWS = 300, 20, 500_000
-"""The largest and smallest number of logged states of a run in captured_variance.csv, and its most rows.
+"""The largest and smallest number of logged states of a run, and the largest number of rows, in
+captured_variance.csv.
 
-A file of 500,000 rows has about 40 MB and takes a few seconds. For comparison, one replicate on the largest
-recording would need 552,520 rows for all of its 727 PCs in 760 states.
+A file of 500,000 rows has about 40 MB and takes a few seconds. One replicate on the largest recording has
+552,520 rows with all 727 PCs in 760 states.
 """
 
 _FLOATS = (float, np.floating)
@@ -81,7 +82,7 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
     folder : Path
         Created if it does not exist.
     every : int, >= 1
-        Of n logged states, trajectories.csv has every ``every``-th and the last.
+        trajectories.csv has the last logged state and every N-th, with N = ``every``.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def save_csv(collected: Collected, folder: Path, every: int = 1) -> list[Path]:
         The file of a thinned run could not be read again.
     """
     if every < 1:
-        raise InputError(f"every is {every}; it must be at least 1 (1: all logged states, 2: every second).")
+        raise InputError(f"every is {every}; give at least 1 (1: all logged states, 2: every second state).")
     runs, summaries = collected.runs, collected.summaries
     rows_of_state = max(1, len(SHOWN_PCS) * sum(run.score.shape[1] for run in runs))
     states = max(FEWEST_STATES, min(MOST_STATES, CAPTURED_ROWS // rows_of_state))
@@ -186,7 +187,7 @@ def save_latex(summaries: Sequence[Summary], path: Path) -> Path:
             runs,
         ),
         *_latex_tables(
-            f"Score at which Y half captures a principal component (PC). {note} $-$: noise does so too.",
+            f"Score at which Y half captures a principal component (PC). {note} $-$: noise does, too.",
             [*heads, *(f"PC {pc}" for pc in pcs)],
             halves,
         ),

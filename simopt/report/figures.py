@@ -1,4 +1,4 @@
-"""Figures of stored runs. Each shows one dataset and source, so real and surrogate data are never mixed."""
+"""Figures of stored runs. Each shows one dataset and source: real and surrogate data are not mixed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simopt.typing import FloatArray
 
 @mpl.rc_context(PAPER)
 def save_spectrum(spectrum: FloatArray, title: str, path: Path) -> Path:
-    """Draw the explained variance ratio of each PC, with logarithmic axes, into a file and return its path.
+    """Draw the explained variance ratio of each PC on logarithmic axes into a file, and return its path.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def save_figures(runs: Sequence[Run], folder: Path, suffixes: Sequence[str] = ("
     Raises
     ------
     InputError
-        A suffix is none of these, or a file cannot be written.
+        A suffix is unknown, or a file cannot be written.
     """
     written = []
     for _, pools in by_dataset(pool(runs)):

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     Limits = tuple[float, float]
 
 MOST_DOTS = 2000
-"""The largest number of other pairs of scores that are drawn; of more, a random selection."""
+"""The largest number of other pairs of scores that are drawn. If there are more, a random selection is
+drawn."""
 
 # An area from here on is written with an exponent, and an axis that would be so many times longer than the
 # distances of interest is cut.
@@ -46,11 +47,11 @@ _LEAST = -1.0
 def draw_joint(result: JointRange, ax: Axes | None = None) -> Axes:
     """Draw the pairs of scores of two measures that were found.
 
-    The figure shows what the joint range contains of these: the region with its extremes and proved bounds,
-    the targets, and other pairs that were reached (at most :data:`MOST_DOTS`). The bar at an extreme points
-    into the region and shows how much the starts of the search differ. Guide lines are at the thresholds of
-    the region, or at 0.9 if there are targets only. :func:`axes_limits` computes the ends of the axes; if an
-    axis does not reach all scores of the region, its label says so.
+    The figure shows the region with its extremes and proved bounds, the targets, and other pairs that were
+    reached (at most :data:`MOST_DOTS`), as far as the joint range has them. The bar at an extreme points into
+    the region and shows how much the starts of the search differ. Guide lines are at the thresholds of the
+    region, or at 0.9 if there are only targets. :func:`axes_limits` computes the ends of the axes. The label
+    of an axis says if it does not show all scores of the region.
 
     Parameters
     ----------
@@ -107,8 +108,8 @@ def save_matrix(results: Sequence[JointRange], path: Path) -> Path:
     Parameters
     ----------
     results : sequence of JointRange
-        Joint ranges of one dataset. The order in which they first name the measures is the order of columns
-        and rows, and in each pair the first measure must come first in it.
+        Joint ranges of one dataset. Columns and rows are in the order in which the measures first occur in
+        them. The two measures of every pair must be in this order as well.
     path : Path
 
     Raises

@@ -52,8 +52,8 @@ def draw_decoding(pools: Sequence[Pool], variable: str, ax: Axes | None = None) 
     """Draw the accuracy of decoding a task variable from Y against score, with one line for each pool.
 
     Horizontal lines are the accuracy of decoding from the recording (dashed) and the chance level (dotted).
-    The marker on a curve is at its good score: the score at which accuracy first reaches 90 % of the
-    recording's gain over chance, as the median over replicates.
+    The marker on a curve is at its good score: the score, median over replicates, at which (accuracy -
+    chance) / (accuracy of the recording - chance) first reaches 90 %.
 
     Parameters
     ----------
@@ -105,10 +105,10 @@ def draw_trajectory(trajectory: Trajectory, ax: Axes | None = None) -> Axes:
 def draw_half_capture(pools: Sequence[Pool], ax: Axes | None = None) -> Axes:
     """Draw the score at which each PC is half captured against the explained variance ratio of the PC.
 
-    A marker is the mean over the replicates that half captured the PC, a bar their range. If some replicate
-    never half captured a PC, the PC has a tick in the strip at the top, which has a row for each pool. A PC
-    has no marker if noise half captures it as well. :mod:`simopt.report.pools` defines half captures, and
-    the criterion for noise.
+    A marker is the mean over the replicates that half captured the PC, a bar is their range. The strip at the
+    top has a row for each pool, with a tick for each PC that some replicate never half captured. A PC has no
+    marker if noise half captures it as well. :mod:`simopt.report.pools` defines half captures, and the
+    criterion for noise.
 
     Parameters
     ----------

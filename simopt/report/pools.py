@@ -6,13 +6,13 @@ the midpoint between its value at the start and 1; :func:`simopt.optimization.tr
 computes that score.
 
 Figures and tables leave out a half capture if pure noise with as many units half captures the PC as well.
-There are two criteria, and one is enough:
+This is assumed if one of two criteria holds:
 
 - The score at half capture does not exceed the scores of the starts, which are pure noise.
-- The midpoint that counts as half does not exceed the 95th percentile of what noise captures. With n samples
-  and q units, noise of independent normal entries spans a random q-dimensional subspace of the n - 1
-  dimensions of centered data. The captured variance of any PC by such noise is therefore distributed as
-  Beta(q / 2, (n - 1 - q) / 2), with mean q / (n - 1).
+- The midpoint does not exceed the 95th percentile of the captured variance of noise. With n samples and q
+  units, noise of independent normal entries spans a random q-dimensional subspace of the n - 1 dimensions of
+  centered data. The share of any PC's variance that such noise captures is therefore distributed as Beta(q /
+  2, (n - 1 - q) / 2), with mean q / (n - 1).
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from simopt.typing import FloatArray
 MOST_LEVELS = 300
 """The largest number of levels in a grid of scores.
 
-If there are more, one level is kept in each of as many equal parts of their range.
+If there are more levels, their range is divided into this many equal parts, and each part keeps one.
 """
 
 
 @dataclass(frozen=True)
 class Band:
-    """The mean of values over replicates, and their range from the least (low) to the largest (high).
+    """The mean, the smallest (low) and the largest (high) of values over replicates.
 
     Attributes
     ----------
     mean, low, high : array
-        All are NaN where no replicate has a value. The mean of :func:`band` is also NaN where fewer than half
-        of the replicates have a value.
+        NaN where no replicate has a value. :func:`band` also sets the mean to NaN where fewer than half of
+        the replicates have a value.
     """
 
     mean: FloatArray
@@ -65,8 +65,8 @@ class Pool:
     ----------
     runs : tuple of Run
     label : str
-        The name of the measure. If the dataset has several pools of the measure, the label also contains
-        options that tell them apart.
+        The name of the measure. If the dataset has several pools of the measure, the label also contains the
+        options that differ.
     variant : int
         The index of this pool among those of the measure on the dataset, sorted by label; 0 for the first.
     """
@@ -113,7 +113,7 @@ class Pool:
 
     @cached_property
     def places(self) -> tuple[tuple[Run, int], ...]:
-        """The run of each replicate and its index in that run; a seed that several runs have counts once."""
+        """The run of each replicate and its index in the run; a seed of several runs counts once."""
         by_seed: dict[str, tuple[Run, int]] = {}
         for run in self.runs:
             for column, seed in enumerate(run.attributes["seeds"]):
@@ -138,16 +138,16 @@ class Pool:
 
     @cached_property
     def shape(self) -> tuple[int, int] | None:
-        """The numbers of samples and units of Y, those of the stored last Y; None if no run stores it."""
+        """The numbers of samples and units of the last Y; None if no run stores it."""
         shapes = [run.final_shape[1:] for run in self.runs if len(run.final_shape) == 3]
         return next(((samples, units) for samples, units in shapes if samples > 1), None)
 
     @cached_property
     def noise_floor(self) -> float:
-        """The captured variance that noise is expected to have of any PC: units / (samples - 1), at most 1.
+        """The expected captured variance of a PC by noise: units / (samples - 1), at most 1.
 
-        If the shape of Y is unknown, the value is an estimate: the mean over PCs and replicates of the
-        captured variance at the start.
+        If the shape of Y is unknown, it is estimated as the mean captured variance at the start, over PCs and
+        replicates.
         """
         return float(self._started.mean()) if self.shape is None else noise_level(*self.shape)
 
@@ -255,7 +255,7 @@ class Pool:
 
     @property
     def no_higher_than_noise(self) -> int:
-        """The number of PCs that some replicate half captures, but none above noise."""
+        """The number of PCs that are half captured by some replicates, but by none above noise."""
         reached, above = np.isfinite(self.half_capture), np.isfinite(self.half_capture_above_noise)
         return int((reached.any(axis=0) & ~above.any(axis=0)).sum())
 
@@ -343,7 +343,7 @@ def by_rank(pools: Iterable[Pool]) -> dict[tuple[int, str], Pool]:
 
 
 def half_captures(run: Run) -> FloatArray:
-    """Return the score at half capture of each PC, (R, K); NaN if it was not reached up to the last state."""
+    """Return the score at half capture of each PC, (R, K); NaN if it was never reached."""
     if run.half_capture is not None:
         return run.half_capture
     if len(run.step) == 0:
@@ -384,8 +384,8 @@ def along(curves: Sequence[tuple[FloatArray, FloatArray]], sign: int = 1) -> tup
     Returns
     -------
     levels : array, (G,)
-        All scores that are the best of their replicate so far, in the order in which they are passed; at most
-        :data:`MOST_LEVELS` of them.
+        All scores at which a replicate exceeded its best score before, in ascending order (descending for
+        ``sign`` -1); at most :data:`MOST_LEVELS` of them.
     values : array, (G, R, k)
     """
     # The record of a curve is its highest score so far. It rises, so a level is found in it by bisection, at
@@ -440,7 +440,7 @@ def mean_reached(halves: FloatArray) -> FloatArray:
     Parameters
     ----------
     halves : array, (R, K)
-        The score at half capture; NaN where it was never reached. The mean is NaN if all are NaN.
+        The score at half capture; NaN where it was never reached. The mean of NaN alone is NaN.
     """
     mean: FloatArray = np.ma.masked_invalid(halves).mean(axis=0).filled(np.nan)
     return mean

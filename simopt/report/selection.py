@@ -24,12 +24,12 @@ ANALYSES = ("sensitivity", "joint")
 """The analyses that a report shows; an analysis is stored as ``NAME.h5``."""
 
 Facts = Mapping[str, Sequence[str]]
-"""Strings by key, one of KEYS: the names that occur in a file, or the patterns that filters keep."""
+"""Lists of strings by a key of KEYS: names that occur in a file, or patterns of a filter."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a report selects: ``places`` are files and folders to read, ``filters`` are patterns by key."""
+    """A selection: ``places`` are files and folders to read, ``filters`` are patterns by key."""
 
     places: list[Path]
     filters: dict[str, list[str]] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def _kind(path: Path) -> str:
 
 
 def keeps(filters: Facts, facts: Facts) -> bool:
-    """Return whether a file passes all filters: for each key, some name in it matches some pattern."""
+    """Return whether a file passes all filters: for each key, a name in the file matches a pattern."""
     return all(
         any(fits(key, pattern, name) for pattern in patterns for name in facts[key])
         for key, patterns in filters.items()
@@ -134,7 +134,7 @@ def fits(key: str, pattern: str, name: str) -> bool:
 
 
 def nothing_left(filters: Facts, seen: Iterable[Facts]) -> InputError:
-    """Return the error for filters that match nothing; it says which name no file has, if there is one."""
+    """Return the error for filters that match nothing. It quotes a pattern that no name matches, if any."""
     files = list(seen)
     for key, patterns in filters.items():
         names = {name for facts in files for name in facts[key]}

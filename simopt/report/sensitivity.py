@@ -74,7 +74,7 @@ def draw_sensitivity(
     """Draw the scores after a perturbation of one strength against the variance of the perturbed PC.
 
     Lines are theory and markers are experiments. A band covers the expected score and two standard deviations
-    on either side, over random directions. If noise is added to all of Y, all strengths are drawn in one
+    over random directions to either side. If noise is added to all of Y, all strengths are drawn in one
     panel, with the strength on the x axis.
 
     Parameters

@@ -1,6 +1,6 @@
 """The stored configuration of a run or an analysis, and the options by which runs differ.
 
-It is read as plain data, since a file may contain anything.
+Configurations are read as plain data, because a file may contain anything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from simopt.store import config
 from simopt.store.reader import Run
 
 APART = ("seeds", "log", "device", "cuda_graphs", "force")
-"""The entries that are left out: they do not change a result, or (seeds) select another replicate of it."""
+"""The entries that are left out: they do not change a result, or only select its replicates (seeds)."""
 
 # A stored configuration may hold anything, so its size and its number of entries are bounded: a long run of
 # YAML aliases would otherwise take minutes and all memory.
@@ -77,11 +77,11 @@ def settings(run: Run) -> Mapping[str, str] | None:
 
 
 def differences(runs: Sequence[Run], node: str = "") -> list[str]:
-    """Return for each run a text that distinguishes it from the others, for instance ``lr=0.1``.
+    """Return a text for each run that distinguishes it from all other runs, for instance ``lr=0.1``.
 
-    The text contains the options that differ between the runs: all of them if they are few, otherwise the
-    fewest that distinguish all runs, followed by dots. If no options do, the runs are numbered in the order
-    of their paths: ``no. 1``.
+    The text contains all options that differ between the runs or, if there are many, the fewest that
+    distinguish all runs, followed by dots. If options do not distinguish them, the runs are numbered in the
+    order of their paths: ``no. 1``.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
 """The look of all figures: sized for print and readable in gray; the same numbers give the same bytes.
 
-A measure has the same color, line style and marker in every figure and on every page; they depend on its name
-only.
+A measure has the same color, line style and marker in every figure and on every page.
 """
 
 from __future__ import annotations
@@ -55,8 +54,9 @@ PAPER = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_
 """The matplotlib settings of figures: text of 6 to 8 points at the printed width."""
 
 _LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
-"""Inches: the sample line of a legend's entry with its spaces, a letter of it, the distance of two of its
-lines, and a letter of a panel's title. They belong to the font sizes of PAPER; change them together."""
+"""Lengths in inches: the sample line of a legend entry with its spaces, the width of a letter in a legend,
+the height of a line in a legend, and the width of a letter in a panel's title. They depend on the font sizes
+of PAPER; change them together."""
 _DOTS = 300
 _REPEATABLE = {
     ".png": {"Software": None},
@@ -122,7 +122,7 @@ def check_suffix(path: Path) -> None:
 
 
 def axes(ax: Axes | None) -> Axes:
-    """Return ``ax``, or for None the Axes of a new pyplot figure, which notebooks display automatically."""
+    """Return ``ax`` or, if it is None, the Axes of a new pyplot figure, which notebooks display."""
     if ax is None:
         from matplotlib import pyplot  # imported late: it picks a backend, which may open a display
 
@@ -131,7 +131,7 @@ def axes(ax: Axes | None) -> Axes:
 
 
 def limits(values: FloatArray) -> tuple[float, float]:
-    """Return the lower and upper end of an axis that shows all values, which are finite, with a margin."""
+    """Return the lower and upper end of an axis that shows all of the finite ``values`` with a margin."""
     low, high = float(values.min()), float(values.max())
     margin = 0.03 * ((high - low) or 1.0)
     return low - margin, high + margin
@@ -140,8 +140,8 @@ def limits(values: FloatArray) -> tuple[float, float]:
 class Panels:
     """A figure of panels in rows and columns.
 
-    A figure of one column has the width of a text column, one of up to 6 columns the width of a page, and one
-    of more columns is wider.
+    A figure of one column has the width of a text column, and a figure of 2 to 6 columns the width of a page.
+    Figures of more columns are wider.
 
     Parameters
     ----------
@@ -180,8 +180,8 @@ class Panels:
         Parameters
         ----------
         same_x, same_y : bool
-            Whether the panels of a column have the same x axis, and those of a row the same y axis. Then
-            inner panels lose the numbers at the ticks too.
+            Whether the panels of a column have the same x axis, and the panels of a row the same y axis. If
+            so, inner panels lose their tick labels as well.
         """
         there = [ax.get_visible() for ax in self.axes]
         for at, ax in enumerate(self.axes):
@@ -232,7 +232,7 @@ def save_panel(draw: Callable[[Axes], object], path: Path, width: float, height:
     Parameters
     ----------
     draw : callable
-        Draws on the Axes that it is given.
+        A function that draws on the Axes that it receives.
     path : Path
     width, height : float
         The size of the figure, in inches.

@@ -32,7 +32,7 @@ GOOD_NOTE = "the score at which decoding from Y first gains 90 % of what the rec
 """The definition of the good score of a task variable, as the notes under tables show it."""
 
 _SINGLE = 3
-"""Significant digits of the value of a single replicate, which has no standard error."""
+"""Number of significant digits of the value of a single replicate, which has no standard error."""
 _EQUAL = 1e-7
 """A standard error below this share of the mean counts as 0, because float32 resolves only 2^-23 = 1.2e-7."""
 _LARGEST = 1e150
@@ -126,7 +126,7 @@ def _fixed(value: float, decimals: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """The facts about one run that a row of a table shows; the module docstring defines R and K.
+    """The facts about one run that tables show; the module docstring defines R and K.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class Summary:
         As ``halves``, but also NaN where noise half captures the PC as well, by the rule in
         :mod:`simopt.report.pools`.
     noise_floor : float
-        The captured variance that noise is expected to have of any PC; NaN if the run has no logged state.
+        The expected captured variance of a PC by noise; NaN if the run has no logged state.
     data : tuple of str
         The hash of the responses and labels, and the path of the dataset's file; each is empty if unknown.
     """
@@ -200,7 +200,7 @@ class Summary:
     def rounded_halves(self, pcs: Sequence[int]) -> list[Rounded | None]:
         """Return the score at half capture of some PCs, numbered from 1; None for a PC that X does not have.
 
-        A PC has a dash if some replicate half captures it, but none above noise.
+        A PC that replicates half capture, but none of them above noise, has a dash.
         """
         dash = Rounded("-", "", self.replicates, self.replicates)
         shown = [
@@ -252,9 +252,9 @@ def runs_table(summaries: Sequence[Summary]) -> Table:
 def dataset_names(summaries: Sequence[Summary]) -> list[str]:
     """Return the name of the dataset of each run, with its source.
 
-    Datasets of the same name and source may contain different data. Then the end of the path of the file is
-    shown in place of the name. If a dataset has no file, or two have the same one, the first digits of the
-    hash of the data are added to the name instead.
+    If datasets of the same name and source contain different data, the end of the path of the file is shown
+    in place of the name. If a dataset has no file, or two have the same file, the first digits of the hash of
+    the data are added to the name instead.
     """
     data = defaultdict(set)
     for summary in summaries:
@@ -271,7 +271,7 @@ def dataset_names(summaries: Sequence[Summary]) -> list[str]:
 
 
 def distinct_ends(paths: Iterable[str]) -> dict[str, str]:
-    """Return the end of each path, by path: as many of its last parts as distinguish all of the paths."""
+    """Return the end of each path, by path, with as many parts as are needed to distinguish all paths."""
     parts = {path: Path(path).parts for path in paths}
     depth = 1
     while len({names[-depth:] for names in parts.values()}) < len(parts):

@@ -27,7 +27,7 @@ class Wanted:
     csv : Path or None
         The folder of the CSV files; None: they are not written.
     every : int
-        Of the logged states, trajectories.csv has every ``every``-th and the last.
+        trajectories.csv has the last logged state and every N-th, with N = ``every``.
     latex, html : Path or None
         The paths of the LaTeX file and the HTML page; None: it is not written.
     published : bool
@@ -56,8 +56,8 @@ class Report:
     figures, files : list of Path
         The figures that were written, and all other files.
     left_out : list of str
-        Lines that say what the figures or the comparison leave out, and which results are not finished or
-        were made by an older revision.
+        Lines on what the figures or the comparison leave out, and on results that are unfinished or were made
+        by an older revision of their code.
     """
 
     found: Collected

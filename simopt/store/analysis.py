@@ -52,8 +52,8 @@ def read(path: Path, analysis: str, take: Callable[[Stored], Content]) -> Conten
     analysis : str
         The kind of analysis that the file must hold.
     take : callable
-        Makes the result from the content of the file. If it raises an error because the content is not as
-        expected, the error is turned into a StorageError.
+        Takes the content of the file and returns the result. Errors that it raises are turned into
+        StorageErrors.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """SHA-256 of files, cached on disk.
 
 The identity of a result (the values that change it) includes the hash of its data file. With the cache, a
-recording of gigabytes need not be read only to find that its result is already stored.
+stored result is found without reading its data file again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from simopt.store.whole import put
 
 FILE = ".hashes.json"
 _SETTLED_NS = 2 * 10**9
-"""Only files older than 2 s are cached on disk. A file system stores times of change in ticks (2 s on FAT): a
-younger file might change again within the same tick and keep its size, and the cache would not notice."""
+"""Only hashes of files older than 2 s are cached on disk. File systems store modification times in steps (2 s
+on FAT): a younger file could change again within a step and keep time and size."""
 
 
 class FileHashes:

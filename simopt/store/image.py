@@ -1,12 +1,12 @@
 """HDF5 files built in memory, written atomically with a SHA-256, and verified before HDF5 reads them.
 
-HDF5 never writes to disk here, because HDF5 2.0 does not survive a failed write (disk full). The image of the
-file is built in memory and written by ordinary file I/O.
+The image of a file is built in memory and written by ordinary file I/O, because HDF5 2.0 crashes if a write
+fails (disk full).
 
 The format is that of HDF5 1.10. A SHA-256 of the whole image follows the last byte that HDF5 uses. Other
-readers ignore it. A program that changes the file through HDF5 truncates it there and so removes the
-checksum. HDF5's own checksums are not enough: they do not detect a chunk overwritten by zeros, and HDF5 can
-hang on a damaged file. So the SHA-256 is compared before HDF5 sees the file.
+readers ignore it. A program that changes the file through HDF5 removes the SHA-256, because HDF5 truncates
+the file at its last byte. HDF5's own checksums do not detect a chunk overwritten by zeros, and HDF5 can hang
+on a damaged file. Therefore the SHA-256 is verified before HDF5 reads the file.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ _SEALS: dict[bytes, Callable[[], Any]] = {
     _SEAL: hashlib.sha256,
     b"\nsimopt BLAKE2b-128 ": lambda: hashlib.blake2b(digest_size=16),
 }
-"""The marks before the hexadecimal digits of a checksum, with its algorithm. Files of schema 1 have
-BLAKE2b."""
+"""The marks before the hexadecimal digits of a checksum, by algorithm. Files of schema 1 have BLAKE2b."""
 _BLOCK_BYTES = 2**20
 """A file is hashed in pieces of 1 MB, so that verifying it does not need memory of its size."""
 _SCHEMA_1 = b"\x89HDF\r\n\x1a\n" + bytes((0, 0, 0, 0, 0, 8, 8, 0))
 """The first bytes of a file of schema 1, which needs no checksum: the signature of HDF5, and a superblock of
-version 0 for addresses and lengths of 8 bytes. In the format of HDF5 1.10 the superblock has version 3 and
-another layout, so that a file that lost its checksum cannot pass for one of schema 1."""
+version 0 for addresses and lengths of 8 bytes. Files of later schemas have superblocks of version 3, so such
+a file without its checksum is not taken for one of schema 1."""
 
 _SCALE_ATTRIBUTES = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS"}
-"""Attributes by which HDF5 stores dimension scales; they refer to datasets and are made for every image."""
+"""Attributes by which HDF5 stores dimension scales. They refer to datasets, so every image gets new ones."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ n samples, q units of Y. All scores, captured variances and accuracies are dimen
 The datasets ``replicate``, ``pc`` and ``step`` are HDF5 dimension scales of the axes R, K, T and D. xarray
 reads a group with its dimensions: ``xarray.open_dataset(path, group="trajectory", engine="h5netcdf")``.
 
-Only runs with a decoder have the datasets of decoding. The file is replaced as a whole at each checkpoint.
-While the run is not finished, the group ``resume`` holds the state of the optimization.
+Only runs with a decoder have datasets on decoding. The file is replaced as a whole at each checkpoint. While
+the run is not finished, the group ``resume`` holds the state of the optimization.
 """
 
 from __future__ import annotations
@@ -126,20 +126,20 @@ the HDF5 dataset are those of :class:`simopt.analysis.ceilings.Ceiling`."""
 
 
 def null(kind: str) -> Entry:
-    """Return the entry for the null: scores of X with exchanged samples. Runs with ``nulls`` > 0 have it."""
+    """Return the entry for the null, the scores of unrelated data. Runs with ``nulls`` > 0 have it."""
     return Entry(f"reference/null/{kind}", "f8", "draws")
 
 
 def good_score(variable: str) -> Entry:
     """Return the entry for the score from which on a task variable can be decoded from Y.
 
-    The score is NaN for a replicate from which the variable could never be decoded.
+    The score is NaN for a replicate in which the variable never became decodable.
     """
     return Entry(f"summary/good_score/{variable}", "f8", "R")
 
 
 def attribution(part: str) -> Entry:
-    """Return the entry for the change of the last score without each PC of X, sample, or unit of Y.
+    """Return the entry for the changes of the last score without each PC of X, sample, or unit of Y.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from simopt.typing import FloatArray
 _SINCE_2 = {"identity": "", "revisions": "", "sign": 1}
 """Values of the attributes that files of schema 1 do not have."""
 CRASHED = "crashed"
-"""Status of a run whose file says running while no process holds the lock of its folder."""
+"""Status of a run whose file says ``running`` although no process holds the lock of its folder."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Run:
     pc_variance : array, (K,)
         Share of each of the K PCs in the variance of the recording.
     step : array of int, (T,)
-        Number of updates made before each of the T logged states.
+        Number of optimizer steps before each of the T logged states.
     score : array, (T, R)
         Score of each of the R replicates.
     captured_variance : array, (T, R, K)
@@ -52,7 +52,7 @@ class Run:
         Accuracy with which each task variable was decoded from Y (R2 for continuous variables), by the name
         of the variable.
     reference_decoding : dict of dict
-        For each task variable how well it was decoded from the recording: ``accuracy``, ``chance``,
+        How well each task variable was decoded from the recording, by name: ``accuracy``, ``chance``,
         ``classes`` (0: continuous), ``folds``, and ``over_time`` (B,), the accuracy in each of B time bins.
     null : dict of array, (draws,)
         Scores of data unrelated to the recording, by the kind of data.
@@ -108,9 +108,9 @@ class Run:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """Return the run files among and below some paths, sorted and without duplicates.
+    """Return the run files in some files and folders, sorted and without duplicates.
 
-    A path of a file is returned whatever the name of the file is; folders are searched for run files.
+    Folders are searched for run files. A path of a file is returned whatever its name is.
     """
     files: set[Path] = set()
     for path in paths:
@@ -119,7 +119,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 
 def read(path: Path) -> Run:
-    """Read a run file. The file of an unfinished run holds the states up to the last checkpoint.
+    """Return the run in a run file. An unfinished run has the states up to its last checkpoint.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def final(path: Path) -> FloatArray | None:
 
 
 def finished(path: Path) -> Run:
-    """Read the run file of a finished run.
+    """Return the finished run in a run file.
 
     Raises
     ------

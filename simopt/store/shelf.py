@@ -24,8 +24,8 @@ Content = TypeVar("Content")
 
 _ID_LENGTH = 12
 _LOCK_SECONDS = 0.5
-"""How long to wait for the lock before another process counts as at work (:func:`at_work`, which readers
-call, takes the lock for a moment), and between two calls of ``wait``."""
+"""Seconds of waiting for the lock before another process counts as at work, and seconds between two calls of
+``wait``. The first is not 0, because :func:`at_work` takes the lock for a moment."""
 
 
 class Stores(Protocol[ResultType]):
@@ -117,15 +117,15 @@ def find_or_make(
         Where the result is stored, and how it is read.
     make : callable
         Loads and checks the inputs, and returns a function that makes the result. While the folder is locked,
-        this function is called with the content of an unfinished file, or with None. It makes the result,
+        that function is called with the content of an unfinished file, or with None; it makes the result,
         writes its file and returns the result.
     fits : callable, optional
         Returns whether a stored result can be used. None: every finished result of the request can be used.
     among : iterable of Path
-        Further files to search. The first whose result can be used is taken.
+        Further files to search. The first result that can be used is returned.
     wait : callable, optional
-        Called again and again while another process is making the same result. Waiting ends when it returns
-        True. None: do not wait.
+        Called repeatedly while another process makes the same result; True ends the waiting. None: do not
+        wait.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def find(
 
 
 def if_whole(reading: Callable[[Path], Content], path: Path) -> Content | None:
-    """Return what ``reading`` reads from a file; None if the file is missing, or damaged and replaceable.
+    """Return what ``reading`` reads from a file; None if the file is missing, or damaged.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def make_folder(folder: Path) -> None:
     Raises
     ------
     InputError
-        They cannot.
+        The folder cannot be created, or no file can be created in it.
     """
     with writing(folder, "; choose another folder with log.dir=FOLDER"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -227,8 +227,7 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
     ----------
     folder : Path
     wait : callable, optional
-        Called again and again while another process holds the lock. Waiting ends when it returns True. None:
-        do not wait.
+        Called repeatedly while another process holds the lock; True ends the waiting. None: do not wait.
 
     Raises
     ------
@@ -246,7 +245,9 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
             break
         except filelock.Timeout as error:
             if wait is None:
-                raise RunBusyError(f"{folder}: another process is at work on this result.") from error
+                raise RunBusyError(
+                    f"{folder}: another process is at work on this result; wait until it ends."
+                ) from error
             if wait():
                 raise InterruptedRunError(
                     f"{folder}: interrupted while waiting for another process at work on this result."

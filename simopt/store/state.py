@@ -1,8 +1,8 @@
 """Nested Python values as JSON and arrays, so that an HDF5 file can hold an optimizer's state or a result.
 
 Every value becomes a JSON object with one key that names its type. An array is replaced by its path in the
-file: a list of 0.1 and a tensor becomes ``{"list": [{"value": 0.1}, {"tensor": "resume/1"}]}``. So each
-value is restored with its type, including keys that are numbers, without unpickling anything.
+file: a list of 0.1 and a tensor becomes ``{"list": [{"value": 0.1}, {"tensor": "resume/1"}]}``. Thus every
+value, and every key of a dict, is restored with its type and without pickle.
 """
 
 from __future__ import annotations

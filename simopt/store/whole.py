@@ -45,7 +45,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def put(path: Path, *parts: bytes) -> None:
-    """Write pieces of bytes, one after the other, to a file that appears under its name only when complete.
+    """Write pieces of bytes to a file, which appears under its name only when it is complete.
 
     Raises
     ------

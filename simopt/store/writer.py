@@ -1,4 +1,4 @@
-"""The log of a run, kept in memory, and the content of the file that is made from it at each checkpoint."""
+"""The log of a run, which is kept in memory and makes the content of the run file at each checkpoint."""
 
 from __future__ import annotations
 

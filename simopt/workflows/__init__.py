@@ -1,1 +1,1 @@
-"""The workflows, one module each: a frozen ``Request`` in, a ``Result`` out. No Hydra, Typer or rich."""
+"""The workflows, one module each: a function turns a frozen ``Request`` into a ``Result``."""

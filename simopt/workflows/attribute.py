@@ -107,7 +107,7 @@ class AttributeResult(Result, Attribution):
         return [self.reason] if self.reason else []
 
     def values(self) -> Mapping[str, Any]:
-        """Return the fields, and the ranking of what was left out by the size of the change."""
+        """Return the fields, and the parts that were left out in the order of the size of their changes."""
         fields = {key: value for key, value in vars(self).items() if key not in ("name", "path", "how")}
         return {**fields, "ranking": self.ranking()}
 
@@ -174,7 +174,7 @@ def carry_out(
 def about_samples(dataset: Dataset, groups: LabelArray | None) -> dict[str, list[Any]]:
     """Return the labels of each sample, condition or group that is left out.
 
-    A label that differs within a group says nothing of the group, and is left out.
+    A label that varies within a group does not describe the group, and is left out.
     """
     conditions = dataset.responses.shape[-2]
     times = len(dataset.samples()) // conditions
@@ -201,8 +201,8 @@ def attribute(
 ) -> AttributeResult:
     """Return how the score of Y against X changes when each PC, sample or unit is left out.
 
-    The change of the i-th one is score(without i) - score(of all data). Linear measures have closed forms;
-    the score of any other measure is recomputed for each. The command is ``simopt attribute``.
+    The change of part i is score(data without i) - score(all data). Linear measures have closed forms; for
+    other measures the score is recomputed without each part. The command is ``simopt attribute``.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def attribute(
         Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
         them. None: what a Dataset says.
     store : path or None
-        The folder of stored results. The attribution is read if the folder holds it, otherwise computed and
+        The folder of stored results. An attribution that it holds is read; otherwise it is computed and
         stored. None: nothing is stored.
     force : bool
         Whether to compute the result again although it is stored.

@@ -49,18 +49,19 @@ from simopt.workflows.sensitivity_request import SensitivityRequest
 
 PARTNERS = ("cka", "nbs", "procrustes_angular", "linreg")
 QUICK = {"starts": 2, "rounds": 2, "steps": 30, "levels": (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)}
-"""The search of joint ranges on a card: with three partners on majaj, about 100 s on one core."""
+"""Default options of the search of joint ranges. With three partners on majaj it takes 100 s on one core."""
 # The other keys of `simopt joint` have a meaning of their own in `simopt run`, whose keys a card takes.
 SEARCH = ("starts", "rounds", "steps", "levels", "units")
-"""The options of the search of joint ranges that a card takes."""
+"""The options of the search of joint ranges that a user can set for a card."""
 MANY_SECONDS = 60.0
-"""A sensitivity estimated to take longer is restricted to a few PCs and seeds."""
+"""A sensitivity that is estimated to take more seconds is restricted to a few PCs and seeds."""
 
 _HARD_TO_HOLD = ("linreg",)
-"""Partners whose gradient jumps where a PC enters or leaves: a short search at a level of them ends early."""
+"""Partners whose gradient jumps where a PC enters or leaves, so that a short search at their levels ends
+early."""
 _FEW_SEEDS, _FEW_PCS = (0, 1, 2), 12
 _CURVE_POINTS = 101
-"""Points of the exact curve of two measures that are functions of each other."""
+"""Number of points on the exact curve of two measures that are functions of each other."""
 _SHORT = (
     "joint ranges: the search was short, so they are too narrow; starts=4 rounds=3 steps=100 searches longer"
 )
@@ -76,10 +77,10 @@ class CardRequest:
         The request of the run of the measure on the recording. Its ``log``, ``device``, ``dtype`` and
         ``force`` hold for everything on the card.
     chosen : frozenset of str
-        The keys of the run that the user set. If the user set none, a stored run with the same main settings
-        and at least as many replicates may take the place of the requested one.
+        The keys of the run that the user set. If there are none, a stored run with the same main settings and
+        at least as many replicates is used in place of the requested one.
     partners : tuple of str
-        The other measure of each joint range on the card.
+        The measures whose joint ranges with this measure are on the card.
     search : dict
         Options of the search for joint ranges that override those in :data:`QUICK`.
     """
@@ -107,16 +108,16 @@ class CardRequest:
 
     @property
     def key(self) -> str:
-        """The name of the measure in stored joint ranges; options other than the defaults add a hash."""
+        """The name of the measure in stored joint ranges; it has a hash if options are not the defaults."""
         name = name_of(self.run.measure)
         return name if self.plain else f"{name}-{shelf.digest(catalogue.identity(self.run.measure))[:8]}"
 
     def joint_with(self, partner: str) -> JointRequest:
         """Return the request of the joint range of the measure with another one, its partner.
 
-        The search holds the first measure of a pair at given levels, by default scores from 0 to 1. Therefore
-        the partner, which ranges from 0 to 1, comes first. The measure comes first only if it ranges from 0
-        to 1 as well and the search can hardly hold the score of the partner.
+        The search holds the first measure of a pair at fixed levels, by default scores from 0 to 1. The
+        partner ranges from 0 to 1, so it comes first. The measure comes first only if it ranges from 0 to 1
+        as well and the search can hardly hold the score of the partner.
         """
         facts = measures.build(self.run.measure).facts
         turn = partner in _HARD_TO_HOLD and facts.larger_is_closer and (facts.low, facts.high) == (0, 1)
@@ -138,13 +139,13 @@ class CardResult(Result, Card):
         return heading([self])
 
     def main_numbers(self) -> list[str]:
-        """Return a line with formula and range of the measure, and a line that summarizes its run."""
+        """Return the formula and range of the measure as a line, and a line that summarizes its run."""
         low, high = self.facts["range"]
         run = [] if self.summary is None else [self.summary.line()]
         return [f"{self.facts['formula']}, from {low:.3g} to {high:.3g}", *run]
 
     def caveats(self) -> list[str]:
-        """Return notes on how the card was made, and the reason for everything that is missing on it."""
+        """Return notes on how the card was made, and the reason for each part that is missing."""
         return self.remarks()
 
     def table(self) -> Rows:
@@ -182,8 +183,8 @@ def carry_out(
     ----------
     request : CardRequest
     observe : callable
-        Called as work goes on, with the name of the present section of the card, the number of its steps that
-        are done, and the number of all its steps.
+        Called during the work with the name of a section of the card, the number of its steps that are done,
+        and the number of all its steps.
     should_stop : callable
         Called before each step; True stops the work.
     reference : Reference, optional
@@ -192,7 +193,7 @@ def carry_out(
     Raises
     ------
     InputError
-        The data do not fit, or a function of the user as the measure fails.
+        The data do not fit, or the measure is a function of the user that fails.
     InterruptedRunError
         ``should_stop`` returned True; the same request resumes the card.
     """
@@ -230,7 +231,9 @@ class _CardMaker:
         self.notes += filter(None, [measure.degenerate(self.reference, Y)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
-        no_score = f"{name} cannot be applied to these data; cost says why." if cost is None else ""
+        no_score = (
+            f"{name} cannot be applied to these data; the reason is under cost." if cost is None else ""
+        )
         no_gradient = f"{name} has no gradient: it can be scored, not optimized."
         no_run = no_score if measure.differentiable else no_gradient
         curve = self._part("sensitivity", partial(self._sensitivity, cost), no_score)
@@ -277,7 +280,7 @@ class _CardMaker:
                 raise
             reason = f"{self.measure.name} fails ({type(error).__name__}: {error})"
             if name == "cost":
-                raise InputError(f"{reason}; expected a function of two tensors, X and Y.") from error
+                raise InputError(f"{reason}; give a function of two tensors, X and Y.") from error
             self.missing[name] = f"{reason}."
         return None
 

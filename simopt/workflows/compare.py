@@ -63,7 +63,7 @@ class CompareRequest(Request[Standing]):
     seed : int
         The seed of the null datasets.
     snr : float or None
-        The signal-to-noise ratio of X. It gives a noise ceiling where X has no single trials.
+        The signal-to-noise ratio of X, which gives a noise ceiling if X has no single trials.
     ids : str or None
         A label that identifies the samples. X and Y must both have it, with the same value in every sample.
     keep_going : bool
@@ -136,11 +136,11 @@ class CompareResult(Result):
     dataset, source : str
         The name of the recording, and its source: ``real`` or ``surrogate``.
     standings : list of Standing
-        The score of each measure, with its null scores and its noise ceiling.
+        The score of each measure, with its nulls and its noise ceiling.
     skipped : dict of str
-        By measure, the reason why a skipped measure was not computed.
+        The reason for each measure, by name, that was skipped.
     paths : dict of Path
-        By measure, the files that store the scores; empty if nothing is stored.
+        The file of the score of each measure, by name; empty if nothing is stored.
     path : Path or None
         The file of the score if exactly one score is stored, otherwise None.
     how : str
@@ -166,7 +166,7 @@ class CompareResult(Result):
         return [*self.remarks(), *(f"{name}: {reason}" for name, reason in self.skipped.items())]
 
     def remarks(self) -> list[str]:
-        """Return lines on scores that mean nothing or are above their ceiling, and on their nulls."""
+        """Return lines on meaningless scores, on scores above their ceiling, and on the nulls."""
         lines = [f"{each.measure}: {each.degenerate}" for each in self.standings if each.degenerate]
         lines += filter(None, map(above_ceiling, self.standings))
         lines += [f"no ceiling of {reason}" for reason in reasons_without(self.standings)]
@@ -229,7 +229,7 @@ class CompareResult(Result):
 def carry_out(
     request: CompareRequest, *, should_stop: ShouldStop = never, reference: Reference | None = None
 ) -> CompareResult:
-    """Return the scores with nulls and ceilings: stored scores are read, and the others are computed.
+    """Return the scores with nulls and ceilings; stored scores are read, missing ones are computed.
 
     Raises
     ------
@@ -341,12 +341,12 @@ def _group_notes(measure: Measure, X: Dataset, groups: LabelArray | None) -> lis
     own = measure.groups_of(len(X.samples()))
     if own is not None and groups is not None and not np.array_equal(own, groups):
         return [
-            f"{measure.name}: its own repeats or conditions make other groups than those that are declared "
-            "or found, and go before them; check the order of the samples"
+            f"{measure.name}: its option repeats or conditions makes other groups than those declared or "
+            "found, and replaces them; check the order of the samples"
         ]
     if measure.cross_validated and own is None and groups is None and X.responses.ndim == 3:
         return [
-            f"{measure.name}: its folds split conditions, whose time bins are then in train and in test; "
+            f"{measure.name}: folds split conditions, so time bins of one are in training and test data; "
             'dataset.groups=condition (groups="condition" in Python) makes folds of whole conditions'
         ]
     return []
@@ -409,7 +409,7 @@ def compare(
     seed : int
         The seed of the null datasets.
     snr : float or None
-        The signal-to-noise ratio of X, greater than 0. It gives a noise ceiling where X has no single trials.
+        The signal-to-noise ratio of X, greater than 0. It gives a noise ceiling if X has no single trials.
     ids : str or None
         A label that identifies the samples. X and Y must both have it, with the same value in every sample.
     groups, blocks, rows

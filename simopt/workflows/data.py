@@ -1,4 +1,4 @@
-"""The data of a request, which are described when it is made and loaded only when they are needed."""
+"""The data of a request. A request only describes its data; they are loaded when they are needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ DataLike: TypeAlias = "Data | Dataset | ArrayLike"
 
 _CACHE_BYTES = 2**30
 _cache: dict[str, Dataset] = {}
-"""Datasets that this process has loaded, by identity and name: jobs on the same data load them once."""
+"""Datasets that this process has loaded, by identity and name, so that jobs on the same data load them
+once."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Data:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The dataset. A process loads it once, as long as the recently used datasets take at most 1 GiB."""
+        """The dataset. A process keeps the datasets used last, up to 1 GiB, and loads them only once."""
         if self.given is not None:
             return self.given
         key = json.dumps(self.identity(self._hash_of), sort_keys=True) + self.name
@@ -162,7 +163,7 @@ def _declared(data: Dataset | Loader) -> dict[str, Any]:
 
 
 def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> Data:
-    """Return the description of data; groups, blocks and rows that are not None replace their own.
+    """Return the description of data. ``groups``, ``blocks`` and ``rows`` replace those of the data if set.
 
     Raises
     ------
@@ -176,10 +177,10 @@ def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> 
 
 
 def found_rows(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:
-    """Return which samples of X and Y belong together, and a line on what was found in the data.
+    """Return which samples of X and Y belong together, and lines on repeats found in the data.
 
-    What X or Y declares counts. If neither declares groups, equal samples are looked for with
-    :func:`simopt.rows.found`.
+    The declarations of X and Y are used. If neither declares groups, :func:`simopt.rows.found` looks for
+    equal samples.
 
     Raises
     ------
@@ -194,7 +195,7 @@ def found_rows(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, .
 
 
 def told_rows(X: Dataset, Y: Dataset | None = None) -> Rows:
-    """Return which samples of X and Y belong together, and warn of what was found in the data."""
+    """Return which samples of X and Y belong together, and warn about repeats found in the data."""
     rows, notes = found_rows(X, Y)
     for note in notes:
         warn(note, RowsWarning)

@@ -28,7 +28,7 @@ from simopt.workflows.run_request import runs_of
 from simopt.workflows.sensitivity_request import SensitivityRequest
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
-"""The scores of one measure for which the proved limits of another are computed."""
+"""The scores of one measure at which the proved limits on another measure are computed."""
 _SEEDS = (0, 1, 2)
 """Seeds of the random starts over which a prediction is averaged."""
 
@@ -50,7 +50,7 @@ class DerivationResult(Result):
         return [f"{derivation.subject} = {derivation.result}" for derivation in self.derivations]
 
     def values(self) -> Mapping[str, Any]:
-        """Return by measure the derived expressions, as text that sympy reads, and the steps."""
+        """Return the steps and the derived expressions, as text that sympy reads, of each measure by name."""
         return {
             derivation.subject: {
                 "perturbation": derivation.perturbation,
@@ -119,9 +119,7 @@ def _default_name(node: Node) -> str:
         It has other options: theory is only for the defaults.
     """
     if not as_listed(node):
-        raise InputError(
-            f"{name_of(node)} has options of its own; derivations and bounds hold for the defaults only."
-        )
+        raise InputError(f"{name_of(node)} has changed options; derivations and bounds need the defaults.")
     return name_of(node)
 
 
@@ -138,7 +136,7 @@ def _subject(name: str) -> str:
 
 @dataclass(frozen=True, repr=False)
 class BoundsResult(Result):
-    """The proved limits on the score of one measure where another measure has a given score.
+    """The proved limits on the score of one measure at given scores of another measure.
 
     They hold for the spectrum of the recording.
 
@@ -147,8 +145,8 @@ class BoundsResult(Result):
     dataset, source : str
         The name of the recording, and its source: ``real`` or ``surrogate``.
     pairs : list of (given, implied, Range)
-        For each ordered pair of measures, the limits on the score of the second (``implied``) where the first
-        (``given``) has the scores :data:`LEVELS`. They are NaN at a score that no Y reaches.
+        For each ordered pair of measures: the limits on the score of the second (``implied``) if the first
+        (``given``) has the scores :data:`LEVELS`. Limits are NaN at a score that no Y reaches.
     """
 
     dataset: str
@@ -179,7 +177,7 @@ class BoundsResult(Result):
 
 
 def bounds(request: SensitivityRequest) -> BoundsResult:
-    """Return the limits on the score of each measure that a score of another measure proves.
+    """Return the proved limits on the score of each measure at given scores of every other measure.
 
     Raises
     ------
@@ -191,7 +189,7 @@ def bounds(request: SensitivityRequest) -> BoundsResult:
         proved.relation(name)  # raises InputError if nothing is proved
     if len(names) < 2:
         raise InputError(
-            f"bounds need two measures or more, but {names[0]} is the only one; give measure=cka,nbs."
+            f"bounds need at least two measures, but {names[0]} is the only one; give measure=cka,nbs."
         )
     dataset = request.dataset.dataset
     samples, units = dataset.samples().shape
@@ -212,7 +210,7 @@ class Learned:
     measure : str
         The name of the measure.
     start : StartGradient or None
-        The gradient at random starts; None if the measure has no gradient.
+        The gradient of the score at random starts; None if the measure has no gradient.
     prediction : Prediction or None
         The predicted half captures; None if ``refusal`` gives a reason.
     refusal : str
@@ -231,7 +229,7 @@ class Learned:
     comparison: Comparison | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values. PCs are numbered from 1; null stands for a PC that is never half captured."""
+        """Return plain values. PCs are numbered from 1. Null: a PC is never half captured."""
         differences = ("median_difference", "largest_difference", "rank_correlation")
         return {
             "first_pcs": None if self.start is None else self.start.order[:10] + 1,

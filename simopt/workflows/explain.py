@@ -1,4 +1,4 @@
-"""What the scores of Y mean: what an optimized dataset has captured of X when it reaches the same score."""
+"""What the scores of Y mean, judged by what optimized datasets have captured of X at the same scores."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ExplainRequest:
     scores : CompareRequest
         The request of the scores. It has at least one measure and at least one draw.
     runs : tuple of RunRequest
-        The run of each measure on the recording. A stored run that goes at least as far may take its place.
+        The run of each measure on the recording. A stored run that goes at least as far is used in its place.
     """
 
     scores: CompareRequest
@@ -117,7 +117,7 @@ class ExplainResult(Result, Explanation):
         return [*self.advice, *self.nulls]
 
     def sentences(self) -> list[str]:
-        """Return sentences on what each score means, on nulls, what Y captures, and unused labels."""
+        """Return sentences on each score and its null, on what Y captures, and on unused labels."""
         from simopt.report.explanation import label_sentences, own_sentence, sentences
 
         return [*sentences(self), *self.nulls, own_sentence(self), *label_sentences(self)]
@@ -148,8 +148,8 @@ def fits(request: RunRequest, stored: Run) -> bool:
     """Return whether a finished run can replace the requested one.
 
     It can if it has the same target, init and decoder, and either reached the target or has at least the
-    requested ``max_steps``. The optimizer and the seeds may differ, because an explanation reads off the run
-    only what was captured at each score.
+    requested ``max_steps``. The optimizer and the seeds may differ, because an explanation uses only what the
+    run captured at each score.
     """
     at_target = stored.attributes["stop_reason"] == StopReason.TARGET.value
     steps = shelf.parsed(stored.attributes["identity"]).get("max_steps", 0)
@@ -162,14 +162,14 @@ def carry_out(
     *,
     should_stop: ShouldStop = never,
 ) -> ExplainResult:
-    """Find or make one run for each measure, and read off it what the score of Y means.
+    """Find or make one run for each measure, and interpret the scores of Y by these runs.
 
     Parameters
     ----------
     request : ExplainRequest
     watch : callable
-        A function that takes the request of a run and returns a context manager. The context gives the
-        function that is called with each logged state of the run.
+        A function that takes the request of a run and returns a context manager. Its value is a function that
+        is called with each logged state of the run.
     should_stop : callable
         Called before each step of a run; True stops the run.
 
@@ -315,7 +315,7 @@ def explain(
     draws : int, default 100
         The number of unrelated datasets to score, at least 1.
     snr : float or None
-        The signal-to-noise ratio of X, greater than 0. It gives a noise ceiling where X has no single trials.
+        The signal-to-noise ratio of X, greater than 0. It gives a noise ceiling if X has no single trials.
     ids : str or None
         A label that identifies the samples. X and Y must both have it, with the same value in every sample.
     seeds, target, max_steps

@@ -1,4 +1,4 @@
-"""Which scores of two measures can occur together."""
+"""Which scores of two measures one Y can have."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PAPER = ("cka", "cka_angular", "nbs", "procrustes_angular", "rsa_correlation_cor
 """The measures of the paper, arXiv:2407.07059."""
 MODES = ("boundary", "square")
 _PROVED_LEVELS = 101
-"""Levels of the first measure at which proved limits are computed: for figures, so any fine grid does."""
+"""Levels of the first measure at which proved limits are computed for figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ class JointRequest(Request[JointRange]):
         return a, b
 
     def check(self) -> None:
-        """Check all options by building what needs no data.
+        """Check all options by building everything that needs no data.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class JointRequest(Request[JointRange]):
         super().check()
 
     def search(self) -> Callable[[Reference], PairSearch | Square]:
-        """Return a function that takes the decomposed recording and returns a search that has not begun.
+        """Return a function that takes the decomposed recording and returns a new search.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class JointRequest(Request[JointRange]):
         return sorted({*LEVELS, *self.thresholds_of(a, self.thresholds)})
 
     def thresholds_of(self, measure: Measure, thresholds: Sequence[float] | None) -> list[float]:
-        """Return the thresholds of a measure; for None, those of the first measure if 1 is the best score.
+        """Return the thresholds of a measure. If None and 1 is its best score, use the first measure's.
 
         Raises
         ------
@@ -237,7 +237,7 @@ class JointResult(Result, JointRange):
 def carry_out(
     request: JointRequest, observe: OnProgress = quiet, *, should_stop: ShouldStop = never, wait: bool = False
 ) -> JointResult:
-    """Return the stored joint range of a request; if there is none, resume an unfinished search or start one.
+    """Return the stored joint range of a request; otherwise resume an unfinished search or start a new one.
 
     Parameters
     ----------
@@ -445,8 +445,8 @@ def joint(
         Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
         them. None: what a Dataset says.
     store : path or None
-        The folder of stored results. If it holds the joint range, the range is read or, if its search is
-        unfinished, resumed. None: nothing is stored.
+        The folder of stored results. A joint range that it holds is read; an unfinished search is resumed.
+        None: nothing is stored.
     force : bool
         Whether to search again although the range is stored.
     **options

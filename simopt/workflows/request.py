@@ -1,8 +1,8 @@
-"""Requests: frozen descriptions of a result, each with an identity that is known before any work is done.
+"""Requests: frozen descriptions of results. The identity of a request is known before any work is done.
 
-The identity is a nested dict of plain values. It holds everything that changes the result; data enter it as
-hashes of their content or as the recipe that generates them. The SHA-256 of the identity names the folder of
-the stored result, so a stored result is found without loading data or torch.
+The identity is a nested dict of plain values. It holds everything that changes the result; data are
+represented by a hash of their content or by the options that generate them. The SHA-256 of the identity names
+the folder of the stored result, so a stored result is found without loading data or torch.
 
 A configuration node is a dict with ``_target_``, the dotted name of a class or function, and its options.
 """
@@ -32,13 +32,14 @@ from simopt.workflows.data import Data
 
 Content = TypeVar("Content")
 OnProgress = Callable[[str, int, int], None]
-"""A function that is called as work goes on, with a title, the steps done, and the number of all steps."""
+"""A function that is called during work with a title, the number of steps done, and the number of all
+steps."""
 ShouldStop = Callable[[], bool]
 """A function that is called before each step; if it returns True, the work stops."""
 
 
 def quiet(title: str, done: int, total: int) -> None:
-    """Do nothing: the observer of work whose progress nobody watches."""
+    """Do nothing; used as the observer of work whose progress is not shown."""
 
 
 def never() -> bool:
@@ -54,7 +55,7 @@ def no_influence(default: Any) -> Any:
 def steps(title: str, observe: OnProgress, should_stop: ShouldStop = never) -> OnStep:
     """Return a function that reports progress after each step, and raises an error if the work must stop.
 
-    It is for work without checkpoints: an interruption loses what was done.
+    Use it for work without checkpoints, which an interruption loses.
     """
 
     def step(done: int, total: int) -> None:
@@ -129,7 +130,7 @@ class Request(Stores[Content]):
 
     @abstractmethod
     def revises(self) -> list[str]:
-        """Return the dotted names of the code that computes the numbers of the result, first the workflow.
+        """Return the dotted names of the code that computes the numbers of the result, the workflow first.
 
         If the revision of a name (:func:`simopt.catalogue.revision`) is raised, the identity changes, so that
         results of the former code are no longer found.
@@ -197,7 +198,7 @@ class Request(Stores[Content]):
         nameless = next((name for name in self.revises() if "<" in name), None)
         if nameless is not None:
             raise InputError(
-                f"{nameless} has no name by which stored results could be found again; define the function "
+                f"{nameless} has no name by which its stored results can be found; define the function "
                 "at the top of a module, or store nothing (store=None, log.dir=null)."
             )
         data: Data = self.dataset
@@ -227,8 +228,8 @@ def stored_alike(request: Request[Any]) -> Iterator[tuple[Path, dict[str, Any]]]
     """Yield path and attributes of every finished file that is comparable to the result of a request.
 
     Comparable files hold the same kind of result, on the same recording, with the same measures in any order,
-    from the same revision of the code. The name of the folder does not tell this, because different data or
-    measures can have the same name.
+    from the same revision of the code. Files are opened to check this, because different data or measures can
+    have the same name.
     """
     if request.path is None:
         return
@@ -317,7 +318,7 @@ def measure_node(measure: Any, **options: Any) -> dict[str, Any]:
 
 
 def name_of(node: Node) -> str:
-    """Return the name in the configuration node of a measure; without a name, that of its function."""
+    """Return the name in the configuration node of a measure, or else the name of its function."""
     name = node.get("name", "function")
     return str(node["_target_"]).rpartition(".")[2] if name == "function" else str(name)
 

@@ -29,7 +29,7 @@ SCHEMA = 1
 """The version of the keys in JSON. Later versions add keys and rename none."""
 _HTML_ROWS = 30
 _REPR_NUMBERS = 3
-"""Lines of numbers in ``repr``; with the title above and the path below it has five lines at most."""
+"""Number of lines with numbers in ``repr``. With the title and the path it has at most five lines."""
 _REPR_WIDTH = 110
 _FIELDS = "fields"
 _CLASSES = {
@@ -107,7 +107,7 @@ class Result(ABC):
         Raises
         ------
         InputError
-            The result has no figure, which is so for bounds, derivations and the learning order.
+            The result has no figure: it holds bounds, derivations or the learning order.
         """
         raise InputError(f"{type(self).__name__} has no figure; table() returns its rows.")
 
@@ -133,9 +133,9 @@ class Result(ABC):
         Raises
         ------
         InputError
-            The result has no file format, which is so for bounds, derivations and the learning order.
+            The result has no file format: it holds bounds, derivations or the learning order.
         StorageError
-            The file cannot be written; then an older file at this path stays as it was.
+            The file cannot be written; an older file at this path is left unchanged.
         """
         if not hasattr(self, "kind"):
             raise InputError(f"{type(self).__name__} cannot be saved; as_json() returns its values.")
@@ -179,7 +179,7 @@ def packed(content: Any, **attributes: Any) -> Stored:
 
 
 def read(path: Path, kind: str, fields_of: type[Any]) -> Any:
-    """Return the dataclass that a file holds as :func:`packed` arranged it.
+    """Return the dataclass that :func:`packed` stored in a file.
 
     Parameters
     ----------

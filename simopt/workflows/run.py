@@ -1,4 +1,4 @@
-"""One run: noise Y follows the gradient of a score, and the run logs what Y captures of X at every score."""
+"""One run: noise Y is optimized along the gradient of a score, and the run logs what Y captures of X."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RunResult(Result, Trajectory):
         return f"{self.run.measure} on {self.run.dataset}, {self.score.shape[1]} replicate(s) of Y"
 
     def main_numbers(self) -> list[str]:
-        """Return a line with steps, final score and stop reason, and one with the half captures of some PCs.
+        """Return a line with steps, final score and stop reason, and a line with some half captures.
 
         The half capture of a PC is the score at which Y first captures half of its variance.
         """
@@ -95,7 +95,7 @@ class RunResult(Result, Trajectory):
         ]
 
     def caveats(self) -> list[str]:
-        """Return how unrelated data score, and what they exchange, or why no null holds."""
+        """Return a line on the scores of unrelated data and their exchange, or why no null holds."""
         null = self.null
         if null is None:
             return []
@@ -173,7 +173,7 @@ def find_or_make(
     reference: Reference | None = None,
     fits: Callable[[Run], bool] | None = None,
 ) -> tuple[Run, str]:
-    """Return the stored run of a request; if there is none, resume an unfinished run or make a new one.
+    """Return the stored run of a request; otherwise resume an unfinished run or make a new one.
 
     Parameters
     ----------
@@ -187,15 +187,15 @@ def find_or_make(
     reference : Reference, optional
         The decomposed recording, if the caller has decomposed it already.
     fits : callable, optional
-        A function that takes a stored run and returns whether that run can replace the requested one. The
-        requested run is tried first, then others on the same recording with the same measure. None: only the
-        requested run is used.
+        A function that takes a stored run and returns whether it can replace the requested run. If the
+        requested run is not stored, it is called with other runs of the measure on the recording. None: only
+        the requested run is used.
 
     Returns
     -------
     run : Run
     how : str
-        ``found``, ``resumed`` or ``done``.
+        ``found`` (stored before), ``resumed`` (continued from a checkpoint) or ``done`` (made now).
 
     Raises
     ------
@@ -264,7 +264,7 @@ def optimize(
     force: bool = False,
     **options: Any,
 ) -> RunResult:
-    """Optimize synthetic datasets Y towards the recording X, and log what they capture of it.
+    """Optimize synthetic datasets Y towards the recording X, and log what they capture of X.
 
     Each seed gives one replicate: Y starts as noise and follows the gradient of score(X, Y) with respect to
     Y until the score reaches ``target``, or for ``max_steps`` steps [1]_.
@@ -278,7 +278,7 @@ def optimize(
         A name of ``simopt.measures.names()`` or a Measure. The measure must be differentiable.
     optimizer : {"adam", "adamw", "sgd", "rmsprop", "lbfgs"}
     lr : float or None
-        The learning rate, in the units of Y, which starts with standard deviation 1. None stands for the
+        The learning rate, in the units of Y, whose initial standard deviation is 1. None stands for the
         default of the optimizer, which is 0.1 for ``adam``.
     target : float
         The score at which a replicate stops.
@@ -294,15 +294,15 @@ def optimize(
         The number of unrelated datasets that are scored at the end. If it is not 0 and X has single
         trials, the noise ceiling is estimated as well.
     attribute : sequence of {"pcs", "samples", "units"}
-        What to leave out, one at a time, at the end of the run: the run stores how the score changes.
+        What to leave out, one at a time, at the end of the run; the run stores the changes of the score.
     decoder : {"standard", "published"} or None
         The decoder that decodes the labels of X from Y along the run. None: nothing is decoded.
     groups, blocks, rows
         Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
         them. None: what a Dataset says.
     store : path or None
-        The folder of stored results. If it holds the run, the run is read or, if unfinished, resumed.
-        None: nothing is stored.
+        The folder of stored results. A run that it holds is read; an unfinished run is resumed. None: nothing
+        is stored.
     device : str
         A torch device, or ``auto``: the first available one of cuda, mps and cpu.
     dtype : {"float32", "float64"}

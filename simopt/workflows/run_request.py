@@ -30,24 +30,25 @@ if TYPE_CHECKING:
 
 RUN = "simopt.workflows.run.optimize"
 NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
-"""The dotted names whose revisions are counted (see :func:`simopt.catalogue.revision`)."""
+"""The dotted names of code whose revisions (:func:`simopt.catalogue.revision`) enter the identity of a
+run."""
 LEFT_OUT = {"pcs": "leave_one_pc", "samples": "leave_one_sample", "units": "leave_one_unit"}
-"""What an attribution can leave out, each with its function in simopt.analysis.attribution."""
+"""The parts that an attribution can leave out, with the functions in simopt.analysis.attribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunLogging(Log):
-    """The settings of the log of a run: where it is stored, what it holds, and how often a state is logged.
+    """The settings of the log of a run: its folder, its content, and how often a state is logged.
 
     Attributes
     ----------
     every : int
         The number of optimizer steps from one logged state to the next.
     score_step : float
-        If greater than 0, a state is logged only if the score of a replicate has moved at least this far
-        since the last logged state.
+        If greater than 0, a state is logged only if the score of a replicate differs by at least this from
+        that in the last logged state.
     checkpoint_seconds : float
-        The seconds between checkpoints; the pause is longer if it takes long to write a checkpoint.
+        The seconds between checkpoints; more if a checkpoint takes long to write.
     final : bool
         Whether the run file keeps the final Y.
     """
@@ -171,7 +172,7 @@ class RunRequest(Request[Run]):
         super().check()
 
     def same(self, stored: Run, *keys: str) -> bool:
-        """Return whether a stored run agrees with the request in ``keys``, and in a requested decoder."""
+        """Return whether a stored run has the same ``keys`` as the request, and its decoder if it has one."""
         identity = shelf.parsed(stored.attributes["identity"])
         compared = [*keys, "decoder"] if self.decoder else keys
         return all(identity.get(key) == self.identity.get(key) for key in compared)

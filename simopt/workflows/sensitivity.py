@@ -198,7 +198,9 @@ def _spectrum(path: Path) -> FloatArray:
         cells = cells[1:]
     wrong = next((cell for cell in cells if not _is_number(cell)), None)
     if wrong is not None or not cells:
-        raise InputError(f"{path}: {wrong!r} is not a number; give a csv with one PC's variance a row.")
+        raise InputError(
+            f"{path}: {wrong!r} is not a number; give a csv with the variance of one PC in each row."
+        )
     return np.array([value for value in map(float, cells) if value != 0], dtype=np.float64)
 
 
@@ -240,8 +242,8 @@ def sensitivity(
     what : {"experiment", "learning", "bounds", "derivation"}
         What to return. ``experiment``: the scores after each PC is perturbed, measured and predicted by
         theory. ``learning``: which PCs are captured first, as predicted and in the runs that ``store`` holds.
-        ``bounds``: the limits on the score of one measure that a score of another proves. ``derivation``: the
-        closed forms of the scores, derived step by step.
+        ``bounds``: the proved limits on the score of one measure at given scores of another. ``derivation``:
+        the closed forms of the scores, derived step by step.
     perturbation : {"rotation", "scaling", "noise", "noise_all"}
         What is done to PC i, which is s_i u_i for the singular value decomposition X = U S V'. ``rotation``
         rotates u_i by an angle towards a random direction, ``scaling`` multiplies s_i by a factor, and
@@ -259,8 +261,8 @@ def sensitivity(
         Which samples belong together, and whether they depend on each other; :class:`simopt.Dataset` explains
         them. None: what a Dataset says.
     store : path or None
-        The folder of stored results. The result is read if the folder holds it, otherwise computed and
-        stored. None: nothing is stored.
+        The folder of stored results. A result that it holds is read; otherwise it is computed and stored.
+        None: nothing is stored.
     force : bool
         Whether to compute the result again although it is stored.
     **options

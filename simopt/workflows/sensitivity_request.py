@@ -41,7 +41,7 @@ class SensitivityRequest(Request[Sensitivities]):
         The path of a csv file with the variance of one PC in each row. It takes the place of the data: then
         only theory is evaluated, and nothing is stored.
     samples, units : int or None
-        The numbers of samples and units of the data whose spectrum is given; only used with ``spectrum``.
+        The numbers of samples and units of the data; only used with ``spectrum``.
     keep_going : bool
         Whether a measure that cannot be applied is skipped, with the reason, instead of raising an error.
     """
@@ -89,7 +89,7 @@ class SensitivityRequest(Request[Sensitivities]):
         return {name_of(node): measures.build(node) for node in self.measures}
 
     def check(self) -> None:
-        """Check all options by building what needs no data.
+        """Check all options by building everything that needs no data.
 
         Raises
         ------

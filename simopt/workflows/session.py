@@ -48,9 +48,9 @@ OnState = Callable[[State], None]
 """A function that is called with each logged state of a run."""
 
 _WRITING_SHARE = 20
-"""The pause between checkpoints, at least, in units of the time to write one: writing takes at most 5 %."""
+"""The shortest pause between checkpoints, in units of the time to write one: writing takes at most 5 %."""
 _LARGE_BYTES = 10**9
-"""A log of this size gives a warning: it is kept in memory, and written whole at each checkpoint."""
+"""A log of more bytes gives a warning: it is kept in memory, and written as a whole at each checkpoint."""
 
 
 class Session:

@@ -48,7 +48,7 @@ def card(
     ranges with the main measures, and its cost. From a run it shows the score at which Y first captures half
     of each PC, and the score from which the labels can be decoded well.
 
-    Stored results are used; missing ones are computed and stored in the folder log.dir.
+    Stored results are used; missing results are computed and stored in the folder log.dir.
 
     Keys: those of `simopt run`; for the joint ranges also starts, rounds, steps, levels, units.
 

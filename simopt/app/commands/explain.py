@@ -39,10 +39,10 @@ def explain(
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Interpret the scores of Y: what of X a dataset optimized from noise has captured at the same score.
+    """Interpret the scores of Y by what optimized noise has captured of X at the same scores.
 
-    The captured PCs and the decoding of the labels are read off stored runs on the recording. Missing runs
-    are made with three seeds, and stored.
+    The captured PCs and the decoded labels come from stored runs on the recording. Missing runs are made with
+    three seeds, and stored.
 
     Keys: measure=NAME,NAME (default: cka, nbs, procrustes_angular, linreg), and those of `simopt run`.
 

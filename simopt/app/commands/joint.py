@@ -14,10 +14,10 @@ def joint(
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Map the pairs of scores that one Y can have, and what a score of one measure implies for the other.
+    """Map the pairs of scores that one Y can have, and show what one score implies for the other.
 
-    With mode=boundary the search finds the region of all pairs of scores, with mode=square it goes to chosen
-    target pairs. Rerun an interrupted command to resume it.
+    mode=boundary searches for the region of all pairs of scores; mode=square searches for given target pairs.
+    Rerun an interrupted command to resume it.
 
     Keys: measure=A,B (three or more give every pair; all_paper: the measures of the paper), measure.OPTION,
     dataset, mode, levels, thresholds, thresholds_b, units, starts, rounds, steps, per_side, loss, rate, seed,

@@ -36,7 +36,7 @@ Csv = Annotated[
     Path | None, typer.Option("--csv", metavar="DIR", help="Write tidy CSV files into this folder.")
 ]
 Every = Annotated[
-    int, typer.Option("--every", min=1, help="Write every so many logged states to trajectories.csv.")
+    int, typer.Option("--every", min=1, help="Write every N-th logged state to trajectories.csv.")
 ]
 Latex = Annotated[
     Path | None,
@@ -64,8 +64,8 @@ def report(
 ) -> None:
     """Show stored runs, sensitivities and joint ranges as tables, figures, files or one page.
 
-    It draws every figure for which results are stored. For each dataset: score against step, and captured
-    variance against score. As in the paper: decoding_vs_score, pcs_vs_score, half_capture_vs_variance,
+    Every figure for which results are stored is drawn. Each dataset has score against step, and captured
+    variance against score. Figures of the paper: decoding_vs_score, pcs_vs_score, half_capture_vs_variance,
     sensitivity, joint_ranges, ridge_lambda.
 
     Runs that differ only in their seeds are drawn as one curve with a band. A mean over replicates is rounded

@@ -29,9 +29,9 @@ def score(
     """Score Y against the recording X with one, several or all measures, in float64.
 
     The table compares each score with a null and with a noise ceiling. The null has the scores of unrelated
-    data: Y after an exchange of its samples, or of what else may be exchanged, which a line below the table
-    says. The ceiling comes from the single trials or the signal-to-noise ratio of X. Labels that X and Y both
-    have must agree in every sample.
+    data: Y after an exchange, for instance of its samples. A line below the table says what was exchanged.
+    The ceiling comes from the single trials or the signal-to-noise ratio of X. Labels that X and Y both have
+    must agree in every sample.
 
     Scores are stored in the folder log.dir (default: outputs), and the same command reads them from there.
 

@@ -32,7 +32,9 @@ Learning = Annotated[
 ]
 Bounds = Annotated[
     bool,
-    typer.Option("--bounds", help="Print the limits on each score that a score of another measure proves."),
+    typer.Option(
+        "--bounds", help="Print the proved limits on each score at given scores of another measure."
+    ),
 ]
 
 
@@ -65,7 +67,7 @@ def sensitivity(
     if sum((derivation, learning, bounds)) > 1:
         raise InputError("--derivation, --learning and --bounds exclude each other; give only one of them.")
     if write is not None and not derivation:
-        raise InputError(f"--write {write} needs --derivation, and writes nothing else; give both.")
+        raise InputError(f"--write {write} writes derivations only; add --derivation.")
     request = requests.sensitivity(overrides or [], config_dir)
     if derivation:
         derived = derivations.derivation(request)

@@ -24,14 +24,14 @@ def sweep(
     config_dir: ConfigDir = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Run every combination of settings; finished runs are skipped, interrupted ones are resumed.
+    """Run every combination of settings; finished runs are skipped, interrupted runs are resumed.
 
-    Separate the values of a setting by commas: measure=cka,nbs or seeds=[0],[1]. The form
-    optimizer.lr=choice(0.1,0.01) is read as well. +experiment=NAME loads a prepared sweep.
+    Separate the values of a setting by commas: measure=cka,nbs or seeds=[0],[1].
+    optimizer.lr=choice(0.1,0.01) works as well. +experiment=NAME loads a prepared sweep.
 
     By default, jobs run on this machine, one after the other. hydra/launcher=joblib runs them on all cores,
     submitit_local and submitit_slurm submit them, and gpu runs them one at a time on a GPU. If a job fails,
-    the others go on, and the last lines name the failed job.
+    all other jobs go on, and the last lines name the failed job.
 
     Example: simopt sweep measure=cka,nbs dataset=majaj,mante seeds=[0],[1] hydra/launcher=joblib
     """

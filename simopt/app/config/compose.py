@@ -37,7 +37,7 @@ NodeOf = Callable[..., DictConfig]
 
 _GROUPS = ("measure", "dataset", "optimizer", "init", "decoder")
 _OPEN_NODE = re.compile(rf"^(?=({'|'.join(_GROUPS)})\.)")
-"""Groups whose options the class defines: ``++`` lets Hydra add an option that the YAML file lacks."""
+"""Groups whose options their classes define: with ``++`` Hydra adds an option that the YAML file lacks."""
 _REMOVED = {
     ("run", "cuda_graphs"): "leave it out; the usual loop does the same steps",
     ("run", "log.flush_seconds"): "log.checkpoint_seconds is the time between two writes",
@@ -45,7 +45,7 @@ _REMOVED = {
     ("joint", "at"): "leave it out; levels=[...] are the scores at which the first measure is held",
     ("joint", "samples"): "leave it out; the data are those of dataset=NAME",
 }
-"""The keys that commands had in former versions, each with what to do instead."""
+"""The keys that commands had in former versions, with the remedy for each."""
 _LONGEST = 10_000  # characters; Hydra's parser needs seconds for a longer override
 _KINDS = {
     int: "a whole number",
@@ -72,7 +72,7 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
     overrides : sequence of str
         The overrides, for instance ``["measure=cka", "optimizer.lr=0.05"]``.
     config_dir : Path, optional
-        A folder with YAML files of the user, ``measure/NAME.yaml`` and so on, which is searched as well.
+        A folder with the user's YAML files (``measure/NAME.yaml``, ...), which is searched as well.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
 
 
 def plain(node: DictConfig, command: str) -> dict[str, Any]:
-    """Return a composed configuration as plain values, after a check that its keys are those of the command.
+    """Return a composed configuration as plain values, after checking that the command has its keys.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def keys(command: str) -> list[str]:
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Parse overrides with Hydra's parser; in a :func:`session` it knows the choices of ``glob(*)``.
+    """Parse overrides with Hydra's parser. Within a :func:`session` it expands ``glob(*)``.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 @contextlib.contextmanager
 def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
-    """Give a function that composes overrides to a configuration; errors of Hydra become InputErrors."""
+    """Yield a function that composes overrides to a configuration; Hydra's errors become InputErrors."""
     search = [] if config_dir is None else [_searchpath(config_dir)]
     ConfigStore.instance().store(name=f"{command}_schema", node=schema(request_type(command)))
 
@@ -142,7 +142,9 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
             raise
         # Hydra does not check every combination of overrides, and stumbles over some in its own code.
         except (TypeError, AttributeError, LookupError, AssertionError, RecursionError) as error:
-            raise InputError(f"These overrides contradict each other ({_first_line(error)}).") from error
+            raise InputError(
+                f"These overrides contradict each other ({_first_line(error)}); drop one."
+            ) from error
 
     outer = GlobalHydra.instance().hydra  # in a job of a sweep, that of the sweep: Hydra has one per process
     GlobalHydra.instance().clear()
@@ -180,7 +182,7 @@ def _expand(override: str, overrides: Sequence[str]) -> list[str]:
             raise checks.unknown(name, catalogue.names(group), group)
         # Of a list Hydra would merge the options of all entries, under the name of the last.
         if isinstance(value, list) and len(value) > 1:
-            raise InputError(f"{override}: only one {group} is taken; for several: simopt sweep {group}=A,B.")
+            raise InputError(f"{override}: give one {group}, or run several with simopt sweep {group}=A,B.")
     if override.startswith("measure._target_=") and not any(o.startswith("measure=") for o in overrides):
         return ["measure=function", override]
     return [_OPEN_NODE.sub("++", override)]
@@ -190,7 +192,7 @@ def _short(override: str) -> None:
     """Refuse an override that Hydra's parser would need many seconds for."""
     if len(override) > _LONGEST:
         raise InputError(
-            f"{override[:40]}...: an override of {len(override)} characters; at most {_LONGEST} are allowed. "
+            f"{override[:40]}...: it has {len(override)} characters; at most {_LONGEST} are allowed. "
             "Write the value to a YAML file of your own, and name its folder with --config-dir."
         )
 
@@ -201,7 +203,9 @@ def _written(value: Any) -> str:
 
 def _searchpath(config_dir: Path) -> str:
     if not config_dir.is_dir():
-        raise InputError(f"--config-dir {config_dir}: no such folder; give one with measure/, dataset/, ...")
+        raise InputError(
+            f"--config-dir {config_dir}: no such folder; give a folder with measure/, dataset/, ..."
+        )
     place = f"file://{config_dir.resolve()}".replace("\\", "\\\\").replace("'", "\\'")
     return f"hydra.searchpath=['{place}']"
 
@@ -242,7 +246,7 @@ def _refused(error: Exception, command: str) -> InputError:
     if several:
         sweep = f"; `simopt sweep {several[1]}` runs several values" if command == "run" else ""
         return InputError(
-            f"{several[1]}: `simopt {command}` takes one value of it, and a comma separates several; "
+            f"{several[1]}: `simopt {command}` takes one value, but the comma separates several; "
             f"write a list as [a,b]{sweep}."
         )
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""

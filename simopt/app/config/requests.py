@@ -1,4 +1,4 @@
-"""Functions that make the requests of the commands from their arguments and overrides.
+"""Functions that turn the arguments and overrides of commands into requests.
 
 A configuration node is a dict with ``_target_``, the dotted name of a class or function, and its options.
 """
@@ -53,7 +53,7 @@ def run(
     config_dir : Path, optional
         A folder with YAML files of the user.
     chosen : mapping, optional
-        Values of keys that overrides do not set, for instance the measure or the recording.
+        Values for keys that the overrides do not set, for instance the measure or the recording.
 
     Raises
     ------
@@ -69,9 +69,9 @@ def measures(
 ) -> tuple[list[Node], list[str]]:
     """Return the measures that overrides choose, with their options, and the remaining overrides.
 
-    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several measures, and so does the former key
-    ``measures``. ``measure._target_=PATH`` chooses a function of the user. ``measure.KEY=VALUE`` sets an
-    option of every chosen measure.
+    ``measure=a,b``, ``measure=[a,b]`` and ``measure=all`` choose several measures; the former key
+    ``measures`` is read as well. ``measure._target_=PATH`` chooses a function of the user.
+    ``measure.KEY=VALUE`` sets an option of every chosen measure.
 
     Parameters
     ----------
@@ -273,7 +273,9 @@ def explain(
 
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     if any(text.lstrip("+~").startswith(("dataset=", "dataset@")) for text in rest):
-        raise InputError(f"dataset=NAME is not allowed, as the recording is {x}; only set dataset.KEY=VALUE.")
+        raise InputError(
+            f"The recording is {x}, so dataset=NAME is not allowed; set only dataset.OPTION=VALUE."
+        )
     of_data = [text for text in rest if text.lstrip("+~").startswith("dataset.")]
     others = [text for text in rest if text not in of_data]
     recording = Data.named(x, options.get("ids"), **dataset_options(of_data, "")[0])

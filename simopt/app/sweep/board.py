@@ -31,7 +31,7 @@ _ORDER = (RUNNING, FAILED, INTERRUPTED, BUSY, NOT_STARTED, WAITING, *launch.DONE
 
 
 class Board:
-    """A context manager that shows the jobs of a sweep, as their records and run files describe them."""
+    """A context manager that shows the states of the jobs of a sweep, from their records and run files."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
@@ -45,7 +45,7 @@ class Board:
         self._live = Live(console=self.console, transient=True, auto_refresh=False)
 
     def watch(self, number: int, state: State) -> None:
-        """Note the state of a job that runs in this process."""
+        """Store the latest state of a job that runs in this process."""
         self._states[number] = Glance.of(RUNNING, state.step, float(state.score.mean()))
 
     def __enter__(self) -> Self:
@@ -112,13 +112,13 @@ class Board:
 
 
 def outcomes_table(plan: Plan, outcomes: Sequence[Record]) -> Table:
-    """Return a table with a row for each job, which says what became of the job."""
+    """Return a table with a row for each job: its final status, and the reason if it failed."""
     jobs = zip(plan.jobs, outcomes, strict=True)
     return _states_table("Sweep", ((job, end.how, glance(Path(end.path))) for job, end in jobs))
 
 
 def plan_table(plan: Plan) -> Table:
-    """Return a table with a row for each job, which says what the sweep would do."""
+    """Return a table with a row for each job: what the sweep would do with it."""
     rows = [[job.title, job.todo, str(job.path or job.reason)] for job in plan.jobs]
     return Table("", "Sweep, not started", "", ["job", "to do", "run"], rows, ["run"])
 

@@ -26,7 +26,7 @@ Swept = RunRequest | SensitivityRequest | JointRequest
 Titled = tuple[str, Swept]
 Axes = Mapping[str, list[str]]
 Commands = Sequence[tuple[str, Axes]]
-"""Commands, each with the values that its keys take in turn."""
+"""Commands, each with its keys and the values that they take in turn."""
 
 
 def combinations(
@@ -34,10 +34,11 @@ def combinations(
 ) -> tuple[list[Titled], dict[str, Any]]:
     """Return the request of every combination of overrides, with a title, and the options of the launcher.
 
-    Overrides are in Hydra's grammar of sweeps. An experiment adds overrides in ``hydra.sweeper.params``, or
-    lists ``parts`` there: commands with overrides, for instance ``sensitivity dataset=majaj,mante``. An
-    override of the user goes to every part whose command has its key; ``dataset=`` replaces the datasets of
-    the parts. Jobs of a part with the same dataset follow one another, so that the dataset is loaded once.
+    Overrides are in Hydra's grammar of sweeps. The file of an experiment lists further overrides in
+    ``hydra.sweeper.params``, or ``parts``: commands with overrides, for instance ``sensitivity
+    dataset=majaj,mante``. An override of the user applies to every part whose command has its key;
+    ``dataset=`` replaces the datasets of the parts. Jobs of a part are sorted by dataset, so that a dataset
+    is loaded once.
 
     Raises
     ------

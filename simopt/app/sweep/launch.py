@@ -1,7 +1,8 @@
 """The jobs of a sweep, run in this process or by a launcher of Hydra.
 
-Hydra only launches jobs, it does not compose them. The folder of a sweep holds the request of each job,
-``<number>.yaml``, and its record, ``<number>.json``. A file ``stop`` in it asks all jobs to stop.
+Hydra only launches the jobs; simopt makes their requests. The folder of a sweep holds the request of each
+job, ``<number>.yaml``, and its record, ``<number>.json``. A file ``stop`` in the folder asks all jobs to
+stop.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _here: list[tuple[Mapping[int, Swept], Watch]] = []
 
 @dataclass(frozen=True)
 class Record:
-    """The state of a job, as the job itself has written it.
+    """The state of a job, which the job itself writes.
 
     Attributes
     ----------
@@ -103,7 +104,7 @@ def launch(
     watch : callable
         Called with the number of a job and its logged state, if the job runs in this process.
     wait : bool
-        Whether a job waits if another process works on its run. If not, the job ends as ``busy``.
+        Whether a job waits while another process works on its run. If false, the job ends as ``busy``.
     """
     threads, slots = _shares(launcher, len(jobs))
     usual = {"launcher": None, "hydra_logging": "none", "job_logging": "none"}

@@ -1,4 +1,4 @@
-"""A sweep: its jobs, which of them have to run, and what became of each."""
+"""A sweep: its jobs, which of them must run, and their outcomes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from simopt.workflows.data import Data
 
 SWEEPS = ".sweeps"
 _LOCK = "sweep.lock"
-"""The lock of a sweep that runs its jobs itself; where no process holds it, that sweep was killed."""
+"""The lock of a sweep that runs its jobs itself. If no process holds it, the sweep was killed."""
 _ENDED = "ended"
-"""A file in the folder of a sweep that has ended while some of its jobs failed or were interrupted."""
+"""A file in the folder of a sweep that has ended with failed or interrupted jobs."""
 RUN, RESUME = "run", "resume"
 _REMEDY = "; choose another folder with log.dir=FOLDER"
 
@@ -47,8 +47,8 @@ class Job:
     path : Path or None
         The file of its result; None if the data could not be loaded.
     todo : str
-        What the sweep will do: ``run`` or ``resume``; or ``found`` (the result is finished, or an earlier job
-        makes it), or ``failed``.
+        What the sweep will do: ``run`` or ``resume``; ``found`` if the result is finished or an earlier job
+        makes it; or ``failed``.
     reason : str
         Why the job failed; otherwise empty.
     """
@@ -84,9 +84,9 @@ class Glance:
 
 
 def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
-    """Return the jobs of a sweep, with what each of them needs; nothing is written.
+    """Return the jobs of a sweep, and what has to be done for each. Nothing is written.
 
-    A job whose data cannot be loaded has failed already.
+    A job whose data cannot be loaded is marked as failed.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def opened(plan: Plan) -> Iterator[Path]:
     Raises
     ------
     InputError
-        The folder cannot be written; then nothing of it is left.
+        The folder cannot be written; it is then removed.
     """
     place = Path(plan.jobs[0].request.log.dir).expanduser().resolve() / SWEEPS
     now = datetime.datetime.now().astimezone()
@@ -192,9 +192,9 @@ def _clear(place: Path, texts: set[str]) -> None:
 def carry_out(plan: Plan, folder: Path, watch: launch.Watch) -> str:
     """Launch the jobs that must run; return the error of the launcher, or an empty text without an error.
 
-    If another process works on a run, the sweep waits for it at the end. If the process of a job ended
-    without a record, the job is launched once more, alone, because another job may have killed it. SIGINT and
-    SIGTERM stop all jobs.
+    If another process works on a run, the sweep waits for that process after all other jobs. If the process
+    of a job ended without a record, the job is launched once more, alone, because another job may have
+    exhausted the memory. SIGINT and SIGTERM stop all jobs.
     """
     todo = [job.number for job in plan.jobs if job.todo in (RUN, RESUME)]
     failure = ""
@@ -230,7 +230,7 @@ def _settle(plan: Plan, folder: Path, numbers: Sequence[int]) -> None:
 
 
 def outcomes(plan: Plan, folder: Path, failure: str = "") -> list[Record]:
-    """Return a record of what became of each job.
+    """Return the record of the outcome of each job.
 
     A job with a finished file is done, whatever the launcher or the job reported. The path of a record is
     empty if the data could not be loaded. ``failure`` is the error of the launcher.

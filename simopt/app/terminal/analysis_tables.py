@@ -28,7 +28,7 @@ _PCS = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)  # that have a row, from 1
 
 
 def sensitivity_tables(result: Sensitivities) -> list[Table]:
-    """Return a table of scores by PC for each strength, and a summary; of ``noise_all``, one table in all."""
+    """Return a table of scores by PC for each strength (one for ``noise_all``), and a summary."""
     if result.perturbation == "noise_all":
         levels = [[f"{level:g}", *_cells(result, s, 0)] for s, level in enumerate(result.strengths)]
         return [_scores(result, "noise on all of Y", ["level"], levels), _summary(result)]
@@ -94,7 +94,7 @@ def _summary(result: Sensitivities) -> Table:
 
 
 def learning_tables(result: LearningResult) -> list[Table]:
-    """Return a table of the PCs that each measure learns first, and one of the half captures.
+    """Return a table of the PCs that each measure learns first, and a table of half captures.
 
     The half capture of a PC is the score at which Y first captures half of its variance.
     """
@@ -165,7 +165,7 @@ def bounds_table(result: BoundsResult) -> Table:
 
 
 def joint_tables(results: Sequence[JointRange], spectrum: FloatArray | None) -> Iterator[Table]:
-    """Yield a table of the boundary or the targets for each pair of measures, and one of the verdicts."""
+    """Yield a table of the boundary or targets of each pair of measures, and a table of verdicts."""
     for result in results:
         title = f"{result.dataset} ({result.source}): {' and '.join(result.names)}"
         if result.region is not None:
@@ -219,7 +219,7 @@ def _square(result: JointRange, title: str) -> Table:
         list(map(Number, [*map(_pair, pairs), settled.name.lower(), str(int(steps))]))
         for *pairs, settled, steps in columns
     ]
-    note = "closest: the pair of scores nearest to the target; end: the pair of scores at the end"
+    note = "closest: the pair of scores nearest to the target. end: the last pair of the search"
     heads = ["target", "closest", "end", "state", "steps"]
     return Table("", f"{title}, targets", note, heads, rows, ("steps", "end"))
 
@@ -229,7 +229,7 @@ def _pair(scores: FloatArray) -> str:
 
 
 def of_report(collected: Collected) -> Iterator[Table]:
-    """Yield the tables of stored sensitivities and joint ranges; of a region, only the verdict is shown."""
+    """Yield the tables of stored sensitivities and joint ranges; a region is shown by its verdict only."""
     for result in collected.sensitivities:
         strengths = ", ".join(f"{strength:g}" for strength in result.strengths)
         caption = f"{result.dataset} ({result.source}): sensitivity to {result.perturbation} {strengths}"

@@ -1,7 +1,7 @@
 """Shell completion of overrides: of the keys of a command, and of their values.
 
-Every command imports this module, so the catalogue, which loads numpy, is imported inside the functions: only
-a shell that completes a word waits for it.
+Every command imports this module. The catalogue, which loads numpy, is therefore imported inside the
+functions, so that only a completing shell waits for it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import typer
 
 _WITH_CONFIG = ("joint", "sensitivity")
-"""Commands with a YAML file in ``configs``; the others take the keys of run."""
+"""Commands with a YAML file in ``configs``. All other commands take the keys of run."""
 _NAMES_OF = {"measures": "measure", "track": "measure"}
-"""Keys whose values are names of another group."""
+"""Keys whose values are names of a group with another name."""
 _NO_OPTIONS = ("_target_", "name", "aliases")
 
 
@@ -40,7 +40,7 @@ def measures_and_overrides(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the keys that begin with ``incomplete``; if only one key does, return its values.
+    """Return the keys that begin with ``incomplete``; if it is a single key, return its values.
 
     zsh and fish hand over ``measure=c`` as one word, bash as the words ``measure``, ``=`` and ``c``.
     """

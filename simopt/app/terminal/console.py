@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from simopt.report.document import Table
 
 SHOWN = (DegenerateWarning, LabelWarning, LargeResultWarning)
-"""The warnings that are shown in one line each, as is the warning of a changed name."""
+"""The warnings that are shown in one line each. The warning of a changed name is shown so, too."""
 
 _PIPED = 200  # characters of a line outside a terminal, where no window limits them
 
@@ -111,7 +111,7 @@ def print_json(value: Any) -> None:
 
 @dataclass(frozen=True)
 class Output:
-    """Prints results as tables and lines, all columns if ``wide``; or as JSON alone."""
+    """Prints results as tables and lines, with all columns if ``wide``, or only as JSON."""
 
     as_json: bool
     wide: bool
@@ -124,7 +124,7 @@ class Output:
             self.show(tables())
 
     def show(self, tables: Iterable[Table]) -> None:
-        """Print tables; on a terminal, columns that do not fit are left out unless ``wide``."""
+        """Print tables; on a terminal, columns that do not fit are left out unless ``wide`` is set."""
         from simopt.app.terminal.render import as_rich
 
         console = out()
@@ -183,7 +183,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 @contextlib.contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Show the warnings of simopt on standard error, that of a surrogate in a frame to be noticed."""
+    """Show the warnings of simopt on standard error; the warning of a surrogate is framed."""
     with warnings.catch_warnings():
         for category in (SurrogateWarning, *SHOWN):
             warnings.simplefilter("always", category)
@@ -214,7 +214,7 @@ def _bars(*columns: ProgressColumn) -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]]:
-    """Give an observer that draws a bar with score, steps per second and time left; on a terminal only."""
+    """Yield an observer that draws a bar with score, steps per second and time left, on a terminal only."""
     speed = TextColumn("score {task.fields[score]:.3f}  {task.fields[rate]:.1f} steps/s  at most")
     with _bars(MofNCompleteColumn(), speed) as bars:
         task = bars.add_task(title, total=max_steps, score=float("nan"), rate=0.0)
@@ -232,9 +232,9 @@ def progress_bar(title: str, max_steps: int) -> Iterator[Callable[[State], None]
 
 @contextlib.contextmanager
 def titled_bar(*, named: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Give an observer that draws a bar for each title.
+    """Yield an observer that draws a bar for each title.
 
-    Outside a terminal it prints a line for each title if ``named``, and nothing if not.
+    Outside a terminal it prints a line for each title if ``named``, otherwise nothing.
     """
     tasks: dict[str, TaskID] = {}
 
@@ -272,6 +272,6 @@ class _Download:
 
 @contextlib.contextmanager
 def download_bar(title: str) -> Iterator[ProgressBar]:
-    """Give the bar of a download, in bytes; on a terminal only."""
+    """Yield the bar of a download, in bytes, which is drawn on a terminal only."""
     with _bars(DownloadColumn()) as bars:
         yield _Download(bars, title)

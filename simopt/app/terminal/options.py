@@ -53,7 +53,7 @@ Snr = Annotated[
     float | None,
     typer.Option(
         "--snr",
-        help="Variance of the signal in X over that of the noise; gives a ceiling without single trials.",
+        help="Signal variance / noise variance of X; gives a noise ceiling if X has no single trials.",
     ),
 ]
 Identifiers = Annotated[

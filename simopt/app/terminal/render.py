@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from simopt.report.document import Table
 
 _READABLE = 20
-"""Least characters of a line of text; narrower columns turn a sentence into a tower of single words."""
+"""Smallest width of a column of text, in characters; narrower columns have one word a line."""
 _PIECES = re.compile(r" / |\n")
-"""Where the cell of a number may be broken: between theory and experiment."""
+"""Where the cell of a number may be split into lines: between theory and experiment."""
 
 _STYLES = {"failed": "red", "running": "cyan", "interrupted": "yellow", "waiting": "dim"}
-"""The styles of cells that say what became of a run."""
+"""The styles of cells with the status of a run."""
 
 
 def as_rich(table: Table, width: int = 200, *, whole: bool = True) -> Group:
@@ -32,8 +32,8 @@ def as_rich(table: Table, width: int = 200, *, whole: bool = True) -> Group:
     width : int
         The width of the terminal, in characters.
     whole : bool
-        Whether all columns are drawn, even if they do not fit. Otherwise, columns are left out until the rest
-        fits, in the order that ``Table.optional`` explains.
+        Whether all columns are drawn, even if they do not fit. If false, columns are left out until the rest
+        fits, in the order of ``Table.optional``.
     """
     title, note, *heads = map(_printable, [table.caption, table.note, *table.heads])
     rows = [[_printable(cell) for cell in row] for row in table.rows]

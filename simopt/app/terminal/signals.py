@@ -10,9 +10,9 @@ from typing import Any
 
 @contextlib.contextmanager
 def stop_signals(tell: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Give a function that returns whether SIGINT or SIGTERM came; a signal also calls ``tell``.
+    """Yield a function that returns whether SIGINT or SIGTERM arrived; a signal also calls ``tell``.
 
-    A second signal ends the process at once. The first signal does so as well if the function was never
+    A second signal ends the process at once. So does the first signal if the yielded function was not yet
     called, because nothing calls it while data are loaded.
     """
     came: list[int] = []

@@ -1,4 +1,4 @@
-"""The tables of the commands; those that pages show as well are in :mod:`simopt.report`."""
+"""The tables of the commands. Tables that HTML pages show as well are in :mod:`simopt.report`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def datasets_table(cards: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def dataset_table(card: Mapping[str, Any]) -> Table:
-    """Return a table of the shape, spectrum and labels of a dataset, and how well each label is decoded."""
+    """Return a table of the shape, the spectrum and the labels of a dataset, with decoding accuracies."""
     spectrum = card["spectrum"]
     leading = ", ".join(f"{share:.1%}" for share in spectrum[:8])
     rows = {
@@ -145,7 +145,7 @@ def advice_table(result: ExplainResult) -> Table:
 
 
 def attribution_table(result: AttributeResult, top: int) -> Table:
-    """Return a table of the PCs, samples or units whose ``top`` changes are the largest."""
+    """Return a table of the ``top`` PCs, samples or units with the largest changes."""
     first = ["first order"] if result.first_order is not None else []
     labels = ["labels"] if result.about else []
     heads = ["rank", "part", *labels, "share of variance", "change", *first, "effect"]
@@ -159,7 +159,7 @@ def attribution_table(result: AttributeResult, top: int) -> Table:
         numbers = [number(row["share"], ".2%"), number(change, "+.6f", "undefined"), *predicted]
         rows.append([Number(str(rank)), row["part"], *about, *numbers, effect])
     count = len(result.change)
-    note = f"{min(top, count)} of {count}; change = score with this part left out - score of all data"
+    note = f"{min(top, count)} of {count}; change = score without this part - score of all data"
     note += f"; {_ROUTES[result.route]}"
     if result.route != "refit" and result.refitted:
         note += f", {result.refitted} scores recomputed"

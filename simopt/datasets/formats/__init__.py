@@ -1,10 +1,10 @@
 """Read recordings in several file formats: numbers and text only, never Python objects.
 
-A reader finds the array of responses and reads the labels. If the format allows it, the reader does not read
-the array yet, so that a selection of a large file can be read alone.
+A reader finds the array of responses and reads the labels. If the format allows it, the array itself is read
+later, and then only the selected part of it.
 
 To add a format, write a reader ``(path, options, stack) -> Content`` and enter it in ``_READERS``. A reader
-puts on ``stack`` whatever has to be closed after the array was read.
+enters into ``stack`` everything that must be closed after the array was read.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ from simopt.errors import InputError
 
 
 def npy(path: Path, options: Options, stack: ExitStack) -> Content:
-    """Map the array of an npy file into memory, so that only what is selected is read."""
+    """Map the array of an npy file into memory, so that only its selected part is read."""
     one_array(path, options)
     if options.labels:
-        raise InputError(f"{path}: an npy has no labels; name a file that has: dataset.labels=FILE.csv.")
+        raise InputError(f"{path}: an npy has no labels; name a file with labels: dataset.labels=FILE.csv.")
     return Content(array=np.lib.format.open_memmap(path, mode="r"))
 
 

@@ -54,9 +54,9 @@ class Content:
     axes : sequence of str or None
         Names of the array's axes as the file gives them, unchecked. None if the file does not name its axes.
     variable : callable
-        Maps the name of an array in the file to its values, by which units can be selected.
+        Maps the name of an array in the file to its values; units can be selected by them.
     decode : callable
-        Maps stored values to the values they stand for. Only netCDF stores packed and missing values.
+        Maps stored values to the values that they encode. Only netCDF encodes packed and missing values.
     """
 
     array: Array
@@ -87,10 +87,12 @@ def choose(key: str | None, present: Any, path: Path) -> str:
     if len(present) == 1:
         return str(present[0])
     if not present:
-        raise InputError(f"{path}: holds no array of shape (samples, units) or (time, condition, unit).")
+        raise InputError(
+            f"{path}: holds no array; give one of shape (samples, units) or (time, condition, unit)."
+        )
     raise InputError(
         f"{path}: holds {len(present)} arrays ({', '.join(sorted(present)[:8])}); "
-        "say which one to read with dataset.key=NAME."
+        "choose one with dataset.key=NAME."
     )
 
 
@@ -153,8 +155,8 @@ def find(
     read : callable
         Maps the name of an array to its numbers or text.
     is_matrix : callable
-        Maps the name of an array to whether it may hold the responses. It is only used if the option ``key``
-        is not set.
+        Returns whether an array, given by name, may hold the responses. It is used only if ``key`` is not
+        set.
 
     Returns
     -------
@@ -171,7 +173,7 @@ def find(
 
 
 def named_labels(labels: Mapping[str, str], read: Callable[[str], Any], path: Path) -> dict[str, LabelArray]:
-    """Return a dict that maps each task variable to its labels, read from the array ``labels`` names."""
+    """Return a dict that maps each task variable to its labels, read from the array named in ``labels``."""
     return {label: as_labels(read(name), f"{path}: label {label!r}") for label, name in labels.items()}
 
 

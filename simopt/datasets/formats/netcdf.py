@@ -76,7 +76,7 @@ def dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
 
 
 def decoded(stored: LabelArray, attributes: Mapping[str, Any], what: str) -> LabelArray:
-    """Return the values that stored netCDF numbers stand for: unpacked, and NaN where a value is missing.
+    """Return the values that stored netCDF numbers encode: unpacked, and NaN where a value is missing.
 
     Parameters
     ----------

@@ -32,9 +32,9 @@ _USER_BLOCK = 512
 def arrays(path: Path) -> dict[str, tuple[int, ...]]:
     """Return a dict that maps the name of each numeric array in a file to its shape.
 
-    The dict has the variables of the file and, as ``struct.field``, the fields of structs among them. Arrays
-    with at most one dimension longer than 1 are left out, because they are what MATLAB stores for scalars and
-    vectors. No more is read than necessary.
+    The dict has the variables of the file and, as ``struct.field``, the fields of structs among them. Scalars
+    and vectors, which MATLAB stores as arrays with at most one dimension longer than 1, are left out. No more
+    is read than necessary.
 
     Raises
     ------
@@ -63,8 +63,8 @@ def read(path: Path, name: str) -> LabelArray | str:
     Raises
     ------
     InputError
-        The file does not exist, is broken, or has no variable of this name; or the variable is neither
-        numbers nor text, but another cell array, a struct, a MATLAB object or a function handle.
+        The file does not exist, is broken, or has no variable of this name; or the variable holds neither
+        numbers nor text, but for instance a struct, a MATLAB object or a function handle.
     """
     return read_all(path, [name])[0]
 

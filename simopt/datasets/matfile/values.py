@@ -48,7 +48,7 @@ def dense(
 
 
 def lines(rows: list[str]) -> LabelArray | str:
-    """Return one row as str, but several rows as an array of str, without the blanks that pad the rows."""
+    """Return one row as str and several rows as an array of str, without the blanks that pad them."""
     return rows[0] if len(rows) == 1 else np.array([row.rstrip() for row in rows])
 
 

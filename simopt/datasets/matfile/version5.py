@@ -2,16 +2,16 @@
 
 scipy's reader trusts the sizes in a file. If a file is damaged, scipy may read beyond a buffer and crash the
 process. Therefore every variable is decompressed and its structure checked before scipy reads it. Of
-variables that nobody asks for, only the first bytes are ever decompressed.
+variables that are not requested, only the first bytes are decompressed.
 
-A file starts with a header of 128 bytes. The header ends with the version and the letters IM or MI, which
-tell the byte order. One data element for each variable follows. An element is a tag of 8 bytes (type and
-number of bytes, uint32 each) and the data, padded to a multiple of 8 bytes:
+A file starts with a header of 128 bytes. The header ends with the version and the letters IM or MI for the
+byte order. One data element for each variable follows. An element is a tag of 8 bytes (type and number of
+bytes, uint32 each) and the data, padded to a multiple of 8 bytes:
 
 - Small elements of up to 4 bytes are stored in the tag: 2 bytes of type, 2 bytes of size, 4 bytes of data.
 - An element of type miCOMPRESSED holds another element, compressed by zlib. Only this type is not padded.
-- An element of type miMATRIX is an array. Its data are elements again: flags and class, dimensions, name, and
-  then what the class needs, such as numbers, or further arrays for cells and structs. Opaque objects have no
+- An element of type miMATRIX is an array. Its data are further elements: flags and class, dimensions, name,
+  and then the content of the class, such as numbers, or arrays of cells and structs. Opaque objects have no
   dimensions.
 
 References

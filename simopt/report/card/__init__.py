@@ -34,8 +34,8 @@ class Joint:
         that of the measure. If one measure is a function of the other, the corners run along the graph of the
         function and back.
     lower, upper : array, (P, 2)
-        Proved bounds: the first column has scores of the partner, the second the lower or upper bound on the
-        score of the measure at each. Empty if no bound is proved.
+        Proved bounds: the first column has scores of the partner, the second column the bound on the score of
+        the measure at each of them. Empty if no bound is proved.
     area : float
         The area of the region.
     verdict : str
@@ -44,7 +44,7 @@ class Joint:
     sentence : str
         What the score of one measure implies about the score of the other.
     effort : str
-        How the region was searched for, for instance with how many steps.
+        The options of the search for the region, for instance its number of steps.
     path : Path or None
         The file of the joint range.
     """
@@ -86,10 +86,10 @@ class Card:
     sensitivity : Sensitivities or None
         The scores of this measure with each PC replaced in turn.
     run, summary : Run and Summary, or None
-        An optimization of noise by this measure.
+        A run that optimized noise by this measure, and its summary.
     joints : list of Joint
     missing : dict of str
-        For each part that the card lacks, the reason.
+        The reason for each part that the card lacks, by name.
     notes : list of str
         Remarks on how the card was made and on its limits.
     """
@@ -127,7 +127,7 @@ class Card:
         yield "aliases", ", ".join(facts["aliases"]) or "none"
 
     def disagreements(self) -> list[str]:
-        """Return a line for each declared invariance that a test contradicts."""
+        """Return a line for each declaration of an invariance that a test contradicts."""
         return [
             f"{tested.kind.replace('_', ' ')} of {tested.side}: declared to "
             f"{'leave' if tested.declared else 'change'} the score, changed it by at most {tested.change:.1e}"
@@ -136,7 +136,7 @@ class Card:
         ]
 
     def good_score(self, variable: str) -> str:
-        """Return the good score of a label, from which on the label can be decoded, as text."""
+        """Return the good score of a label as text: the score from which on it can be decoded."""
         if self.run is None or self.summary is None or variable not in self.run.decoding:
             return "-"
         good = self.summary.good_scores.get(variable)
@@ -229,7 +229,7 @@ def half_capture_table(cards: Sequence[Card]) -> Table | None:
     rows = [list(row) for row in zip(heads, *columns, strict=True)]
     note = "the score at which optimized noise first half captures a PC, mean over replicates"
     if any("noise" in row for row in rows):
-        note += "; noise: noise does so without optimization as well"
+        note += "; noise: noise half captures the PC without optimization, too"
     return Table("halves-table", "Half capture", note, _heads("PC", cards), rows)
 
 
@@ -241,7 +241,7 @@ def good_score_table(cards: Sequence[Card]) -> Table | None:
 
 
 def joint_table(cards: Sequence[Card]) -> Table | None:
-    """Return which scores can occur together with those of other measures; None without joint ranges."""
+    """Return a table of what scores of other measures imply; None without joint ranges."""
     rows = [[name, *(card.joint_sentence(name) for card in cards)] for name in partners(cards)]
     efforts = "; ".join(
         dict.fromkeys(joint.effort for card in cards for joint in card.joints if joint.verdict != "exact")
@@ -251,7 +251,7 @@ def joint_table(cards: Sequence[Card]) -> Table | None:
 
 
 def cost_table(cards: Sequence[Card]) -> Table:
-    """Return a table of the time that a score takes; its note has the data and the machine."""
+    """Return a table of the time that a score takes; its note names the data and the machine."""
     costs = [card.cost for card in cards]
     growths = [card.facts["cost"] for card in cards]
     rows = [
@@ -273,7 +273,7 @@ def partners(cards: Sequence[Card]) -> list[str]:
 
 
 def time_worded(timed: Timed | None) -> str:
-    """Return a time as text with two digits and a unit; None stands for a measure without gradient."""
+    """Return a time as text with two digits and a unit; None is for a measure without gradient."""
     if timed is None:
         return "no gradient"
     # The largest unit of which the time has at least one; microseconds for anything shorter.
@@ -283,7 +283,7 @@ def time_worded(timed: Timed | None) -> str:
 
 
 def sensitivities(cards: Sequence[Card]) -> list[Sensitivities]:
-    """Return the sensitivities of all cards merged to one, or separately if their numbers of seeds differ."""
+    """Return the sensitivities of all cards, merged into one if their numbers of seeds are equal."""
     results = [card.sensitivity for card in cards if card.sensitivity is not None]
     if len({result.seeds for result in results}) != 1:
         return results

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from simopt.ranges.result import JointRange
 
 _OPEN = 4
-"""The boxes of runs are unfolded if there are at most this many runs."""
+"""The boxes of runs are open at first if there are at most this many runs."""
 _NAMED = 4
 """The largest number of datasets that the title names."""
 

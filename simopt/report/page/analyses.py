@@ -42,7 +42,7 @@ def sensitivity_plots(result: Sensitivities) -> Iterator[Plot]:
 
 
 def joint_plot(result: JointRange) -> Plot:
-    """Return a plot of the scores of two measures found together: the region, proved bounds and targets."""
+    """Return a plot of the pairs of scores of two measures: the region, proved bounds and targets."""
     names = " and ".join(result.names)
     plot = Plot(f"{named(result)}, {names}: scores found together", *result.names)
     if result.region is not None:

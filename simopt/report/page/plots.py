@@ -30,7 +30,8 @@ MOST_CURVES = 20
 MOST_REPLICATES = 5
 """The largest number of replicates that are drawn as separate curves."""
 MOST_POINTS, FEWEST_POINTS, ALL_POINTS = 300, 30, 400_000
-"""The largest and smallest number of points of a curve, and the largest of a page (it stays below 20 MB)."""
+"""The largest and smallest number of points of a curve, and the largest number of points of a page (20
+MB)."""
 
 THEME = {"ink": "#1b1b1b", "quiet": "#565656", "paper": "#ffffff", "line": "#d4d7dc"}
 """The colors of text, secondary text, background and grid, in this order, on a light page."""
@@ -187,7 +188,8 @@ def numbers(values: FloatArray) -> list[Any]:
 def points_per_curve(runs: Sequence[Run]) -> int:
     """Return the number of points that each curve of these runs may have.
 
-    It keeps the points of all curves below ALL_POINTS, within the limits MOST_POINTS and FEWEST_POINTS.
+    All curves together then have at most ALL_POINTS points, unless one needs FEWEST_POINTS. MOST_POINTS is
+    the most.
     """
     curves = 0
     for run in runs:
@@ -201,8 +203,8 @@ def thin(columns: FloatArray, most: int) -> np.ndarray:
     """Choose at most ``most`` rows of a table of curves, so that plots of these rows look like plots of all.
 
     The first and the last row are chosen, and rows between them at equal distances. The distance of two
-    neighboring rows is the largest change of any column, as a share of the range of the column, and at least
-    1 / T. Steep parts of a curve therefore keep more rows than flat parts, and flat parts keep some.
+    neighboring rows is the largest change of a column divided by the range of that column, and at least 1 /
+    T. Steep parts of a curve therefore keep more rows than flat parts.
 
     Parameters
     ----------
@@ -249,7 +251,7 @@ def captured_plot(run: Run, summary: Summary, label: str, points: int) -> Plot:
     summary : Summary
         The summary of the run.
     label : str
-        The label that the curve of the run has in the other plots.
+        The label of the run's curve in all plots.
     points : int
         The largest number of points of a line.
     """
@@ -282,7 +284,7 @@ def half_capture_plots(runs: Sequence[Run]) -> Iterator[Plot]:
     :mod:`simopt.report.pools` defines half captures, and the criterion for noise. A marker shows the mean
     score over the replicates that half captured the PC. A bar shows the range of these scores. A PC has no
     marker if no replicate half captured it, or if noise half captures it as well. The sentence below the plot
-    says how many PCs these are.
+    counts the PCs without a marker.
     """
     for dataset, pools, part in _parts(pool(runs)):
         title = f"{dataset}: score at half capture of each PC{part}"
@@ -378,10 +380,10 @@ def _ends(scores: FloatArray) -> FloatArray:
 
 
 def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tuple[list[Content], str]]:
-    """Yield pages of at most ``most`` entries, each with a text such as ``, measures 1 to 10 of 12``.
+    """Yield pages of at most ``most`` entries, each page with a text such as ``, measures 1 to 10 of 12``.
 
-    ``what`` is the word before the numbers. The text is empty for a single page. Without entries there is one
-    empty page.
+    ``what`` is the word before the numbers. A single page has no text. Without entries there is one empty
+    page.
     """
     count = len(content)
     for first in range(0, max(count, 1), most):

@@ -35,10 +35,9 @@ def compare(collected: Collected) -> tuple[list[Comparison], list[str]]:
 
     A run is compared if it was made in the same way as the published runs
     (:func:`simopt.report.published.comparable.unlike`). Runs that differ only in their seeds are compared
-    together. Half captures are compared on the PCs that hold 80 % of the variance. The paper gives no good
-    scores as numbers: they are computed from the published curves by the same rule as for stored runs. This
-    is possible for one task variable of each recording, because it needs the published accuracy of decoding
-    from the recording.
+    together. Half captures are compared on the first PCs, which hold 80 % of the variance. The paper gives no
+    good scores as numbers: they are computed from the published curves as for stored runs. This needs the
+    accuracy of decoding from the recording, which is published for one task variable of each recording.
 
     Parameters
     ----------

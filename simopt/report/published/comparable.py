@@ -1,4 +1,4 @@
-"""The check whether a stored run or analysis was made as the published ones, by its stored configuration."""
+"""Checks whether a stored run or analysis was made like the published ones, by its stored configuration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def unlike(run: Run) -> str:
     """Return the first difference between a run and the published runs as text; empty if there is none.
 
     The published runs use the recordings with the preprocessing of the paper. They start from standard normal
-    noise of the shape of X, and Adam with learning rate 0.1 optimizes it up to a score of 0.99.
+    noise of the shape of X, which Adam with learning rate 0.1 optimizes up to a score of 0.99.
     """
     return next(_reasons(run), "")
 
@@ -110,7 +110,7 @@ def differences(stored: Config, node: str, name: str) -> dict[str, tuple[Any, An
 
 
 def decoder_note(attributes: Mapping[str, Any]) -> str:
-    """Return a note on how the decoder of a run differs from the published decoder; empty if it does not."""
+    """Return a note on how a run's decoder differs from the published decoder; empty if it is equal."""
     stored = _config(attributes) or {}
     options = differences(stored, "decoder", "published")
     words = [f"{key} {_plain(here)}" for key, (here, _) in options.items()]

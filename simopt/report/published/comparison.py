@@ -25,12 +25,11 @@ class Comparison:
     what : str
         The quantity that is compared.
     published, here : float or None
-        A score, accuracy, number of steps or number of PCs. ``here`` is the mean over the replicates that
-        have a number; good scores have the median. NaN if the score was never reached, None if ``difference``
-        summarizes several numbers.
+        A score, an accuracy, a number of steps or a number of PCs. ``here`` is the mean over the replicates
+        that have a number, or for good scores the median. NaN: the score was never reached. None:
+        ``difference`` summarizes several numbers.
     difference : float or None
-        ``here`` - ``published``, or the difference that ``what`` names. NaN if one of the two was never
-        reached.
+        ``here`` - ``published``, or the difference that ``what`` names. NaN if a score was never reached.
     origin : str
         The origin of the published number: ``data`` (computed from published data), ``rounded data``, or
         ``by eye`` (read from a figure).

@@ -1,4 +1,4 @@
-"""The published numbers, read from the CSV tables in this folder; their first lines name the origin.
+"""The published numbers, read from the CSV tables in this folder. The first line of a table names its origin.
 
 Runs, half captures and decoding along runs are data from the project site of the paper, arXiv 2407.07059
 (nacloos/diffscore-site, MIT license). Numbers that are rounded, or read by eye from a figure, are marked.
@@ -38,7 +38,7 @@ class Number:
     origin : str
         ``data`` (computed from published data), ``rounded data``, or ``by eye`` (read from a figure).
     note : str
-        A remark, for instance that accuracy is good from the start of the curve; may be empty.
+        A remark, for instance that the accuracy is good from the start of the curve on; may be empty.
     """
 
     value: float
@@ -91,9 +91,9 @@ def half_capture(dataset: str, measure: str) -> FloatArray:
 
 
 def decoding(dataset: str, measure: str, variable: str) -> tuple[FloatArray, FloatArray]:
-    """Return the scores and accuracies in T states along a run, two arrays (T,).
+    """Return scores and accuracies at T states along a published run, two arrays (T,).
 
-    The first two entries are the same state. The arrays are empty if the curve is not published.
+    The first state occurs twice. The arrays are empty if the curve is not published.
     """
     rows = _rows("decoding", dataset=dataset, measure=measure, variable=variable)
     score, accuracy = (np.array([float(row[key]) for row in rows]) for key in ("score", "accuracy"))
@@ -118,7 +118,7 @@ def figure(dataset: str, what: str, of: str) -> Number | None:
 
 @functools.cache
 def good_score(dataset: str, measure: str, variable: str) -> Number | None:
-    """Return the good score of a published run; its value is NaN if accuracy never gets good.
+    """Return the good score of a published run; its value is NaN if the accuracy never reaches the level.
 
     :func:`simopt.analysis.good_score.good_score` computes the good score from the published curve and the
     published accuracy of decoding from the recording. The origin is that of this accuracy. Return None if the
