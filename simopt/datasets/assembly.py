@@ -101,7 +101,7 @@ class AssemblyRecording(Recording):
         """
         if assembly.length("time_bin") != 1:
             raise InputError(
-                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; give a file with 1."
+                f"{assembly.path}: holds {assembly.length('time_bin')} time bins, but {self.name} has 1; fetch it again."
             )
         return [(0, 1)]
 

@@ -199,7 +199,7 @@ def _binned(response: FloatArray, time: FloatArray, width: int, what: str) -> Fl
     """Return the mean response in bins of ``width`` ms, (trials, bins), from (trials, samples)."""
     steps = 1000 * np.diff(time)
     if not len(steps) or not np.allclose(steps, steps[0], atol=1e-3) or not steps[0] > 0:
-        raise InputError(f"{what}: time does not increase in equal steps; give times in s.")
+        raise InputError(f"{what}: time must increase in equal steps, in s; correct it.")
     length = max(round(width / steps[0]), 1)  # samples in a bin
     if abs(length * steps[0] - width) > 1e-3 * width or length > len(time):
         raise InputError(

@@ -346,7 +346,7 @@ def _group_notes(measure: Measure, X: Dataset, groups: LabelArray | None) -> lis
         ]
     if measure.cross_validated and own is None and groups is None and X.responses.ndim == 3:
         return [
-            f"{measure.name}: folds split conditions, so time bins of one are in training and test data; "
+            f"{measure.name}: its folds split conditions, so time bins of one are in training and test; "
             'dataset.groups=condition (groups="condition" in Python) makes folds of whole conditions'
         ]
     return []

@@ -168,5 +168,5 @@ def test_a_function_that_fails_is_bad_input(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     shown = CliRunner().invoke(app, ["card", "scores_of_a_card.broken", *SMALL])
     assert shown.exit_code == 2
-    assert "broken fails (ZeroDivisionError: no); expected a function of two tensors" in shown.output
+    assert "broken fails (ZeroDivisionError: no); give a function of two tensors" in shown.output
     assert not (tmp_path / "outputs").exists()

@@ -188,7 +188,7 @@ def test_labels_that_the_recording_does_not_hold_judge_nothing(
     assert found.explained[0].good.keys() == {"class"}
     assert "chance" not in " ".join(defect.text for defect in found.defects if defect.kind == "label")
     text = " ".join([*found.sentences(), *found.advice])
-    assert text.count("Label chance judges nothing") == text.count("Label trial judges nothing") == 1
+    assert text.count("Label chance is not used") == text.count("Label trial is not used") == 1
     assert "in 240 independent predictions" in text
     # Asked for by name it is decoded.
     named = asked(*given, "decoder.variables=[trial]", "decoder.folds=2", x="x.npz", draws=5)

@@ -83,7 +83,7 @@ def test_each_unit_is_split_by_the_values_that_it_has(rng: np.random.Generator) 
 def test_two_trials_of_each_condition_are_needed() -> None:
     with pytest.raises(InputError, match=r"condition 2 has 1 trial.* 2 "):
         Trials(np.ones((5, 1)), np.array([0, 0, 1, 1, 2])).halves(0)
-    with pytest.raises(InputError, match="none of the trials to average belongs to condition 1"):
+    with pytest.raises(InputError, match="no trial to average belongs to condition 1"):
         Trials(np.ones((3, 1)), np.array([0, 0, 2])).average()
 
 

@@ -90,7 +90,7 @@ def test_accuracy_below_chance_is_said_and_labels_that_judge_nothing_are_named_o
     assert own_sentence(shown) == (
         "Your Y captures PCs 1 of 2 (80% of variance) and decodes category at 0.10, below chance."
     )
-    assert list(label_sentences(shown)) == ["Label session judges nothing: it is not decoded."]
+    assert list(label_sentences(shown)) == ["Label session is not used: it is not decoded."]
     assert "session" not in " ".join([*sentences(shown), own_sentence(shown)])
     assert "decodes category at 0.25." in own_sentence(
         explanation(Standing("cka", 0.5, NULL), own=0.25, unused={"session": "it is not decoded"})

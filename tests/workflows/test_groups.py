@@ -187,7 +187,7 @@ def test_repeats_of_a_measure_that_contradict_the_groups_are_told() -> None:
     def said(**options: Any) -> bool:
         shown = simopt.compare(X, Y, "rsa_crossnobis", draws=0, groups=IMAGE, **options).caveats()
         return any(
-            "rsa_crossnobis: its own repeats or conditions make other groups" in line for line in shown
+            "rsa_crossnobis: its option repeats or conditions makes other groups" in line for line in shown
         )
 
     assert not said(repeats=4)

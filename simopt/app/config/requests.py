@@ -274,7 +274,7 @@ def explain(
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     if any(text.lstrip("+~").startswith(("dataset=", "dataset@")) for text in rest):
         raise InputError(
-            f"The recording is {x}, so dataset=NAME is not allowed; set only dataset.OPTION=VALUE."
+            f"dataset=NAME is not allowed, as the recording is {x}; set only dataset.OPTION=VALUE."
         )
     of_data = [text for text in rest if text.lstrip("+~").startswith("dataset.")]
     others = [text for text in rest if text not in of_data]

@@ -88,7 +88,7 @@ def choose(key: str | None, present: Any, path: Path) -> str:
         return str(present[0])
     if not present:
         raise InputError(
-            f"{path}: holds no array; give one of shape (samples, units) or (time, condition, unit)."
+            f"{path}: holds no array of shape (samples, units) or (time, condition, unit); add one."
         )
     raise InputError(
         f"{path}: holds {len(present)} arrays ({', '.join(sorted(present)[:8])}); "

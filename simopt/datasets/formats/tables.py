@@ -131,7 +131,7 @@ def text_columns(path: Path) -> dict[str, LabelArray]:
     """Return a dict that maps each name in the first row of a csv or tsv to its column, numbers or text."""
     header, rows = rows_of(path, ())
     if not all(header) or len(set(header)) < len(header):
-        raise InputError(f"{path}: row 1 is {header!s:.80}; give each column a different name.")
+        raise InputError(f"{path}: row 1 must give each column a different name; it is {header!s:.80}.")
     return {name: _typed([row[column] for _, row in rows]) for column, name in enumerate(header)}
 
 
