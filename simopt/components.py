@@ -26,8 +26,7 @@ class Components:
     scores : array, (n, K)
         U S / ``norm``, where X = U S V' are the centered responses. PCs are in descending order of variance.
     values : array of float64, (K,)
-        The norms of the columns of ``scores``: sqrt(lambda_i / sum lambda), where lambda_i = s_i^2 is the
-        square of singular value i.
+        The norms of the columns of ``scores``: sqrt(lambda_i / sum lambda), lambda_i = s_i^2.
     norm : float
         The Frobenius norm of the centered responses, sqrt(sum lambda).
     """

@@ -15,8 +15,7 @@ class SimoptError(Exception):
 
     ``exit_code`` is the exit code of the command line: 1 if the work failed, 2 if the input or the
     configuration was wrong, 130 if the work was interrupted. A message has at most two lines. Control
-    characters in it are shown as escapes, because a terminal would execute them and names from files may
-    contain them.
+    characters, which names from files may contain and a terminal would execute, are shown as escapes.
     """
 
     exit_code: ClassVar[int] = 1

@@ -239,8 +239,7 @@ def _angular_gradient(grad: Tensor, cosine: Tensor) -> Tensor:
 def angular(cosine: Tensor) -> tuple[Tensor, Saved]:
     """Return 1 - (2/pi) arccos(c) of each element c: 1 at c = 1, 0 at c = 0.
 
-    The gradient is set to 0 at |c| = 1, where the slope is infinite, and at |c| > 1, which arises only from
-    rounding.
+    The gradient is 0 at |c| = 1, where the slope is infinite, and at |c| > 1, which only rounding gives.
     """
     return 1 - 2 / math.pi * torch.arccos(cosine.clamp(-1, 1)), (cosine,)
 

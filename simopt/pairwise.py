@@ -13,8 +13,7 @@ from simopt.gradients import Saved, with_gradient
 _MANY_COORDINATES = 16
 """With this many coordinates or more, distances are computed as ||z_i||^2 + ||z_j||^2 - 2 z_i'z_j."""
 _CANCELLED = 0.05
-"""A distance below this share of ||z_i||^2 + ||z_j||^2 has lost over a digit: it is computed from z_i -
-z_j."""
+"""A result below this share of ||z_i||^2 + ||z_j||^2 has lost a digit: it is computed from z_i - z_j."""
 _MOST_CANCELLED = 0.02
 """If more than this share of pairs has lost a digit, all pairs are computed from z_i - z_j to save memory."""
 

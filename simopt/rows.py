@@ -38,8 +38,7 @@ class Rows:
         The block of each sample, counted in the same way. Samples of one block share a nuisance, for instance
         those of a session: nulls exchange samples only within a block. None: all samples are one block.
     order : {"time", "independent"} or None
-        ``time`` if samples (or groups) depend on those before them, ``independent`` if not. None: tests
-        decide.
+        ``time``: samples (or groups) may depend on those before. ``independent``: not. None: tests decide.
     """
 
     groups: LabelArray | None = None

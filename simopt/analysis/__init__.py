@@ -1,12 +1,11 @@
 """What arrays of responses say about the task, and about each other.
 
 The percentile of a score is its rank among the scores of data that are unrelated to X but like Y in all else.
-Such data are made from Y by an exchange, for instance of samples; :mod:`simopt.analysis.exchange` chooses it.
-The table was measured by ``scripts/calibrate_nulls.py`` on unrelated X and Y of 200 samples (100 for 5
-conditions) x 20 units. ``given`` is the share of pairs that get a percentile, in %; the columns of measures
-are the share of percentiles at or above 95, in %. ``innovations`` holds both figures for that null. Images
-are 50 with 4 repeats each, and there are 5 sessions of 40 samples. Shares of fewer than 20 pairs are left
-out.
+They are made from Y by an exchange, for instance of samples (:mod:`simopt.analysis.exchange`). The table was
+measured by ``scripts/calibrate_nulls.py`` on unrelated X and Y of 200 samples (100 for 5 conditions) x 20
+units. ``given`` is the share of pairs that get a percentile, in %; the columns of measures are the share of
+percentiles at or above 95, in %. ``innovations`` holds both figures for that null. There are 50 images with 4
+repeats, and 5 sessions of 40 samples. Shares of fewer than 20 pairs are left out.
 
 ===========================  ===== ===== ===== ====== ============ ======
 unrelated pairs               given   cka   nbs linreg  innovations  pairs

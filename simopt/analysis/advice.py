@@ -1,7 +1,6 @@
 """Which measures are informative on a recording.
 
-A measure is informative if labels become decodable at scores above those of unrelated data and below the best
-score.
+A measure is informative if labels become decodable between the scores of unrelated data and the best score.
 """
 
 from __future__ import annotations

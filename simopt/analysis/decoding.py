@@ -142,6 +142,7 @@ class Decoder:
         ----------
         responses : array, (conditions, units) or (time, condition, unit)
         labels : array, (conditions,)
+            The class or the value of each condition.
         groups : array, (conditions,), optional
             Conditions with the same value stay together in a fold.
 
@@ -384,8 +385,7 @@ def reference_decoding(dataset: Dataset) -> dict[str, dict[str, Any]]:
         One dict for each label. The dict holds ``accuracy`` and ``over_time`` (a list over time bins) of the
         standard decoder, ``accuracy_published`` of the decoder :data:`PUBLISHED`, ``chance``, ``classes``,
         ``folds``, ``predictions`` and ``p_value`` (see :class:`Decoding`). If the label cannot be decoded, or
-        is no task variable (see :func:`simopt.analysis.labels.not_tasks`), the dict holds only the
-        ``reason``.
+        is no task variable (see :func:`simopt.analysis.labels.not_tasks`), it holds only the ``reason``.
     """
     plans, reasons = standard_plans(dataset)
     results: dict[str, dict[str, Any]] = {}

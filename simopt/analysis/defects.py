@@ -27,8 +27,7 @@ NOISE = 1e-3
 NEAR_FLOOR = 0.1
 """PCs are not captured at all if their mean captured variance is at most this much above that of noise."""
 FADING = -0.7
-"""Weaker PCs count as captured less if the rank correlation of captured variance and PC number is at most
-this."""
+"""Weaker PCs are captured less if the rank correlation of captured variance and PC number is at most this."""
 BY_CHANCE = 95.0
 """A score up to this percentile of the null does not distinguish Y from unrelated data."""
 VACUOUS = 0.9
@@ -110,8 +109,8 @@ def find(
         Shape of Y.
     percentiles : mapping of str to float
         For each measure with a null the percentile of the score of Y in it, 0 to 100; NaN if the measure is
-        saturated, that is, if all unrelated data have the same score. If no measure has a null, only labels
-        are judged.
+        saturated, so that all unrelated data have one score. If no measure has a null, only labels are
+        judged.
     dimensions : float
         Effective dimensions of Y: the participation ratio (sum lambda)^2 / sum lambda^2, where lambda are the
         variances of the PCs of Y.

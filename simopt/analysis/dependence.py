@@ -56,8 +56,8 @@ and the numbers of neighboring rows that are averaged before steps are compared.
 
 _LEAST_A, _LONG, _MOST = 0.05, 10, 2000
 """The basis: the smallest a; the smallest number of rows of a block from which a is estimated; and the
-largest number of rows of a block for which eigenvectors are computed. Of longer blocks they are close to
-sines and cosines."""
+largest number of rows of a block for which eigenvectors are computed. For more, they are sines and
+cosines."""
 _LEADING = 20
 _BATCH = 2**23
 """Size of the copies that are held in memory at once, in numbers of float64 (64 MB)."""
@@ -202,7 +202,6 @@ class Basis:
     Parameters
     ----------
     blocks : array of int, (m,)
-        The block of each row.
     a : float, 0 to 1
     """
 

@@ -204,11 +204,12 @@ def choose(
     Parameters
     ----------
     X, Y : array, (n, p) and (n, q)
+        The responses, with the same samples in the same order.
     rows : Rows, optional
         The groups and blocks of samples. If it declares an order, dependence is not tested.
     conditions : int, optional
-        The number of conditions if the samples are time x condition, time outermost. A condition is then
-        exchanged with all its times.
+        The number of conditions, which are exchanged whole, if the samples are time x condition, time
+        outermost.
     seed : int
         Seed of the copies that the test of stationarity draws.
     """

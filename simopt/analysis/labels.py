@@ -16,8 +16,7 @@ _REPEAT |= {"presentation", "presentations"}
 """Words that name the repeats of a condition."""
 _BESIDE = {"id", "ids", "index", "idx", "number", "num", "nr", "no", "n", "of", "order"}
 _BESIDE |= {"stimulus", "stim", "image", "condition"}
-"""Words that may stand beside them. With any other word, as in ``trial_type``, the label is a task
-variable."""
+"""Words that may stand beside them. With other words, as in ``trial_type``, a label is a task variable."""
 
 
 def is_continuous(labels: LabelArray) -> bool:
@@ -43,8 +42,7 @@ def not_tasks(
     - Its name says that it counts repeats (``repeat``, ``trial``, ``trial_id``, ``presentation_number``), and
       all its values end in a number. Labels like ``trial_type``, or ``trial`` with the values ``go`` and
       ``nogo``, are task variables.
-    - It names the groups of samples. Folds keep groups together, so no value is in both training and test
-      data.
+    - It names the groups of samples. Folds keep groups together, so a class is never in training and test.
     - It names the blocks of samples, which share a nuisance.
 
     Parameters

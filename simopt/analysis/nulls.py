@@ -51,8 +51,7 @@ class Null:
         The score that the draws are compared with: the score of the innovations, or of the data without their
         common course. NaN for ``unrelated``, where it is the score of Y against X.
     rows : {"", "independent", "time", "conditions", "groups", "blocks"}
-        The structure of the samples (see :class:`simopt.analysis.exchange.Exchange`); empty in files of
-        former versions.
+        What the samples are (:class:`simopt.analysis.exchange.Exchange`); empty in files of former versions.
     exchanged : str or None
         What the draws exchange; None if no null holds.
     why : str
@@ -156,14 +155,13 @@ def nulls(
     """Return the scores of data that are unrelated to X but like Y in all else.
 
     Unrelated data are Y after an exchange that preserves its values and the dependence between its samples.
-    :func:`simopt.analysis.exchange.choose` chooses the exchange; if none is valid, no null holds. There are
-    up to three kinds of null:
+    :func:`simopt.analysis.exchange.choose` chooses the exchange; if none is valid, no null holds. The kinds
+    of null are:
 
     - ``unrelated``: the scores of unrelated data, among which the score of Y has its percentile.
     - ``innovations``, if samples depend on the samples before them: from every sample of X and of Y ``a``
       times the sample before it is subtracted (:func:`simopt.analysis.dependence.innovations`), and signs of
-      frequencies are exchanged. It tests with more power whether X and Y are related, but not whether the
-      score is high.
+      frequencies are exchanged. It tests whether X and Y are related, not whether the score is high.
     - ``without_course``, if conditions are exchanged: from X and from Y the mean over conditions at each time
       is subtracted. This time course, which all conditions share, cannot be exchanged.
 
@@ -176,14 +174,15 @@ def nulls(
     measures : sequence of Measure
         Measures with different names. All of them score the same draws.
     rows : Rows, optional
-        Which samples belong together, and whether they depend on each other in time. None: the rows of X if
-        it is a Reference.
+        Which samples belong together, and whether they depend on each other in time. None: the rows of a
+        Reference X.
     conditions : int, optional
         The number of conditions, if the samples are time x condition, time outermost. None: the number of
         conditions of a 3-D Y or X; if both are 2-D, samples have no conditions.
     draws : int, >= 1
         Number of draws. If fewer than 200 exchanges are possible, each is made once instead.
     seed : int
+        Seed of the random draws.
     observe : function of (done, total)
         Called before each batch with the number of draws scored so far and the number of all draws.
 
@@ -356,6 +355,7 @@ def stream(seed: int, number: int) -> np.random.Generator:
     Parameters
     ----------
     seed : int
+        The user's seed.
     number : int
         Number of the stream. Streams with different numbers are independent.
     """

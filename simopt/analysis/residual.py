@@ -13,8 +13,7 @@ FEWEST = 30
 _DEVIATIONS = 3.0
 """A test rejects beyond this many standard deviations, that is, wrongly in about 0.1 % of cases."""
 _ZERO = 1e-12
-"""A unit has no residual if its variance is less than this share of the largest residual variance of a
-unit."""
+"""A unit has no residual if its residual variance is less than this share of the largest."""
 
 
 @dataclass(frozen=True)

@@ -96,12 +96,11 @@ class AssemblyRecording(Recording):
     def bins(self, assembly: Assembly) -> list[tuple[int, int]]:
         """Return a list with the range of time indices, (start, stop), of each bin of the dataset.
 
-        This method is for recordings with a single time or without a time axis; recordings with several times
-        override it.
+        This method is for recordings with one time or no time axis; all other recordings override it.
         """
         if assembly.length("time_bin") != 1:
             raise InputError(
-                f"{assembly.path}: holds {assembly.length('time_bin')} time bins, but {self.name} has 1; fetch it again."
+                f"{assembly.path}: holds {assembly.length('time_bin')} time bins; {self.name} must have 1."
             )
         return [(0, 1)]
 
@@ -224,9 +223,7 @@ class Assembly:
             changed = labels[variable][condition] != values
             if changed.any():
                 stimulus = ids[condition[np.argmax(changed)]]
-                raise InputError(
-                    f"{self.path}: {name!r} differs between repetitions of stimulus {stimulus}; correct it."
-                )
+                raise InputError(f"{self.path}: {name!r} differs between repetitions of stimulus {stimulus}.")
         return labels
 
     def responses(

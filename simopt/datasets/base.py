@@ -98,8 +98,7 @@ class Dataset:
         has this name. An array has one value for each sample or, if the responses have a time axis, for each
         condition. ``groups="none"``: no groups, even if samples are equal.
     rows : {"time", "independent"} or None
-        ``time`` if a sample (or a group) may depend on those before it, ``independent`` if not. None: tests
-        decide.
+        ``time``: samples (or groups) may depend on those before. ``independent``: not. None: tests decide.
 
     Raises
     ------

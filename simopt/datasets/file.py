@@ -193,9 +193,7 @@ class File(Loader, formats.Options):
             axes = self._axes(content, name)
             size = dict(zip(axes, array.shape, strict=True))
             if 0 in array.shape:
-                raise InputError(
-                    f"{name} has shape {array.shape}: 0 samples or units; give at least 1 of both."
-                )
+                raise InputError(f"{name} has shape {array.shape}: 0 samples or units; give at least 1.")
             labels, source = dict(content.labels), name
             if table is not None:
                 labels, source = formats.read_labels(table), str(self.labels)

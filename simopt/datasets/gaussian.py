@@ -32,13 +32,14 @@ class Gaussian(Loader):
     exponent : float or None
         Exponent of this power law. None stands for 1.
     twin_of : str, mapping or None
-        Another dataset, whose spectrum, shape and time axis replace the options above. Nothing else of it is
+        Another dataset, whose spectrum, shape and time axis replace the options above. Nothing else is
         imitated. Give the dataset's name, the path of a file, or a mapping with ``name`` or ``_target_`` and
         options.
     source : {"auto", "real", "surrogate"}
         The ``source`` of the recording that ``twin_of`` names. If ``twin_of`` is a mapping, set ``source`` in
         the mapping instead.
     seed : int
+        Seed of the responses.
     """
 
     samples: int | None = None

@@ -143,9 +143,7 @@ def _members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
         for member in sorted(archive.infolist(), key=lambda member: member.filename):
             name = PurePosixPath(member.filename)
             if name.is_absolute() or ".." in name.parts:
-                raise InputError(
-                    f"{path}: holds {member.filename!r}, a path outside the archive; download it again."
-                )
+                raise InputError(f"{path}: holds {member.filename!r}, a path outside it; fetch it again.")
             # Archives made on a Mac also hold files ._NAME.mat with attributes of the file system.
             if name.name.startswith(".") or name.suffix != ".mat" or name.parent.name != folder:
                 continue

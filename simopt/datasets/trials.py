@@ -136,9 +136,7 @@ class Trials:
             values, condition = values[..., chosen, :], condition[chosen]
         counts = np.bincount(condition, minlength=int(self.condition.max()) + 1)
         if not counts.all():
-            raise InputError(
-                f"no trial to average belongs to condition {int(np.argmin(counts))}; choose trials of all."
-            )
+            raise InputError(f"no trial to average belongs to condition {int(np.argmin(counts))}; add one.")
         mean = condition_means(values, condition)[0]
         # Sums are float64; return the trials' own precision, but at least float32 (trials may be integers).
         return mean.astype(np.result_type(values, np.float32), copy=False)

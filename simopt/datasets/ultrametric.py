@@ -38,6 +38,7 @@ class Ultrametric(Loader):
     resample : float, 0 to 1
         Probability that a unit of a child is drawn again.
     seed : int
+        Seed of the tree.
     """
 
     branching: Sequence[int] = (2, 5, 10)

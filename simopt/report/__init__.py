@@ -102,9 +102,7 @@ def collect(paths: Sequence[Path], filters: Facts = MappingProxyType({}), budget
                     content, facts = read(path)
                 _check_names(path, facts)
             except MemoryError:
-                collected.broken.append(
-                    f"{path}: too large for the memory of this machine; log less with log.every=10."
-                )
+                collected.broken.append(f"{path}: too large for the memory here; log less with log.every=10.")
                 continue
             except StorageError as error:
                 lines = collected.remarks if isinstance(error, UnfinishedError) else collected.broken

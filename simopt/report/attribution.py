@@ -17,8 +17,7 @@ def draw_attribution(attribution: Attribution, ax: Axes | None = None, title: st
 
     Parts that bring X and Y closer have the color of the measure, all other parts are gray. The x axis has
     PCs in their order on a logarithmic scale, or samples or units by rank, from the lowest change to the
-    highest. Undefined changes are not drawn. Small black dots are first-order changes, if the attribution has
-    any.
+    highest. Undefined changes are not drawn. Small black dots are first-order changes.
 
     Parameters
     ----------

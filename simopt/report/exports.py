@@ -38,8 +38,7 @@ LATEX_ROWS = 45
 """The largest number of rows of a LaTeX table, which fill a page; further rows are in a continued table."""
 
 MOST_STATES, FEWEST_STATES, CAPTURED_ROWS = 300, 20, 500_000
-"""The largest and smallest number of logged states of a run, and the largest number of rows, in
-captured_variance.csv.
+"""The most and fewest logged states of a run in captured_variance.csv, and its largest number of rows.
 
 A file of 500,000 rows has about 40 MB and takes a few seconds. One replicate on the largest recording has
 552,520 rows with all 727 PCs in 760 states.

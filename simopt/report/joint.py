@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     Limits = tuple[float, float]
 
 MOST_DOTS = 2000
-"""The largest number of other pairs of scores that are drawn. If there are more, a random selection is
-drawn."""
+"""The largest number of other pairs of scores that are drawn; if there are more, a random selection is."""
 
 # An area from here on is written with an exponent, and an axis that would be so many times longer than the
 # distances of interest is cut.

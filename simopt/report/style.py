@@ -54,9 +54,8 @@ PAPER = mpl.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_
 """The matplotlib settings of figures: text of 6 to 8 points at the printed width."""
 
 _LEGEND_HANDLE, _LETTER, _LINE, _TITLE_LETTER = 0.48, 0.052, 0.135, 0.056
-"""Lengths in inches: the sample line of a legend entry with its spaces, the width of a letter in a legend,
-the height of a line in a legend, and the width of a letter in a panel's title. They depend on the font sizes
-of PAPER; change them together."""
+"""Lengths in inches: in a legend the sample line with its spaces, the width of a letter and the height of a
+line; the width of a letter in a panel's title. Change them together with the font sizes of PAPER."""
 _DOTS = 300
 _REPEATABLE = {
     ".png": {"Software": None},

@@ -246,7 +246,7 @@ def alone(folder: Path, wait: Callable[[], bool] | None = None) -> Iterator[None
         except filelock.Timeout as error:
             if wait is None:
                 raise RunBusyError(
-                    f"{folder}: another process is at work on this result; wait until it ends."
+                    f"{folder}: another process is at work on this result; wait for it."
                 ) from error
             if wait():
                 raise InterruptedRunError(

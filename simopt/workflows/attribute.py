@@ -211,6 +211,7 @@ def attribute(
     Y : array, tensor or Dataset
         The data to score: the samples of X in the same order, with any number of units.
     measure : str or Measure
+        A name of ``simopt.measures.names()`` or a Measure.
     by : {"pcs", "samples", "units", "x-units"}
         What to leave out, one at a time: PCs of X, samples, units of Y, or units of X. Groups of samples and
         conditions are left out whole.

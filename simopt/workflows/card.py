@@ -57,8 +57,7 @@ MANY_SECONDS = 60.0
 """A sensitivity that is estimated to take more seconds is restricted to a few PCs and seeds."""
 
 _HARD_TO_HOLD = ("linreg",)
-"""Partners whose gradient jumps where a PC enters or leaves, so that a short search at their levels ends
-early."""
+"""Partners whose gradient jumps where a PC enters or leaves: a short search at their levels ends early."""
 _FEW_SEEDS, _FEW_PCS = (0, 1, 2), 12
 _CURVE_POINTS = 101
 """Number of points on the exact curve of two measures that are functions of each other."""
@@ -231,9 +230,7 @@ class _CardMaker:
         self.notes += filter(None, [measure.degenerate(self.reference, Y)])
         tried = self._part("invariances", lambda: invariances(measure)) or []
         cost = self._part("cost", self._cost)
-        no_score = (
-            f"{name} cannot be applied to these data; the reason is under cost." if cost is None else ""
-        )
+        no_score = f"{name} cannot be applied to these data; see cost." if cost is None else ""
         no_gradient = f"{name} has no gradient: it can be scored, not optimized."
         no_run = no_score if measure.differentiable else no_gradient
         curve = self._part("sensitivity", partial(self._sensitivity, cost), no_score)
@@ -454,6 +451,7 @@ def card(
     Parameters
     ----------
     measure : str or Measure
+        A name of ``simopt.measures.names()`` or a Measure.
     X : array, tensor or Dataset
         The recording, of shape (samples, units) or (time, condition, unit). The labels of a Dataset are
         decoded along the run.

@@ -404,6 +404,7 @@ def compare(
         The data to score: the samples of X in the same order, with any number of units. The key of a dict is
         the name that tables show.
     measures : str, Measure, or sequence of them
+        The measures, by name or as Measures.
     draws : int, default 100
         The number of unrelated datasets to score; 0 leaves out the nulls.
     seed : int

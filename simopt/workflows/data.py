@@ -21,8 +21,7 @@ DataLike: TypeAlias = "Data | Dataset | ArrayLike"
 
 _CACHE_BYTES = 2**30
 _cache: dict[str, Dataset] = {}
-"""Datasets that this process has loaded, by identity and name, so that jobs on the same data load them
-once."""
+"""Datasets that this process has loaded, by identity and name; jobs on the same data load them once."""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,7 @@ from simopt.workflows.data import Data
 
 Content = TypeVar("Content")
 OnProgress = Callable[[str, int, int], None]
-"""A function that is called during work with a title, the number of steps done, and the number of all
-steps."""
+"""A function that is called during work with a title, the number of steps done, and that of all steps."""
 ShouldStop = Callable[[], bool]
 """A function that is called before each step; if it returns True, the work stops."""
 

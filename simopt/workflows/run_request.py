@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 RUN = "simopt.workflows.run.optimize"
 NULLS, CEILINGS = "simopt.analysis.nulls.nulls", "simopt.analysis.ceilings.from_trials"
-"""The dotted names of code whose revisions (:func:`simopt.catalogue.revision`) enter the identity of a
-run."""
+"""The dotted names of code whose revisions (:func:`simopt.catalogue.revision`) identify a run."""
 LEFT_OUT = {"pcs": "leave_one_pc", "samples": "leave_one_sample", "units": "leave_one_unit"}
 """The parts that an attribution can leave out, with the functions in simopt.analysis.attribution."""
 

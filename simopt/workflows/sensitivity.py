@@ -199,7 +199,7 @@ def _spectrum(path: Path) -> FloatArray:
     wrong = next((cell for cell in cells if not _is_number(cell)), None)
     if wrong is not None or not cells:
         raise InputError(
-            f"{path}: {wrong!r} is not a number; give a csv with the variance of one PC in each row."
+            f"{path}: {wrong!r} is not a number; give a csv with the variance of a PC in each row."
         )
     return np.array([value for value in map(float, cells) if value != 0], dtype=np.float64)
 

@@ -144,8 +144,7 @@ def leave_one_sample(
 
     Rank-one downdates are used for linear cka with every estimator, nbs and the Procrustes measures, linreg
     and ridge without folds, rv_adjusted and ensd. All n scores then take about as long as three scores. For
-    other measures, and for groups and conditions, every score is recomputed, including the decomposition of
-    X.
+    other measures, and for groups and conditions, every score and the decomposition of X are recomputed.
 
     Parameters
     ----------

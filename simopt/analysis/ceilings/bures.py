@@ -9,7 +9,7 @@ from simopt.analysis.ceilings.spectra import Signal
 from simopt.typing import FloatArray
 
 ERRORS = 2.5
-"""The interval covers ||S||^2 within this many standard errors. With 2 it missed the truth too often for few
+"""The interval covers this many standard errors of ||S||^2. With 2, it often missed the truth for few
 units."""
 _LEAST, _UNSEEN = 0.004, 0.02
 """The interval is widened on both sides: by the first number because the noise is drawn at random, and by the

@@ -30,8 +30,7 @@ class Ceiling:
         Uncorrected scores of one half of the repeats against the other half. Empty if the recording has no
         single trials.
     expected_halves : float
-        The expected score of one half against the other, computed from the estimated signal and noise. NaN
-        without single trials.
+        The expected score of the halves, from the estimated signal and noise; NaN without single trials.
     interval : (float, float)
         The 95 % interval of the score of the noise-free responses against this recording, within the range of
         the measure. NaN if it is not known; it may be known although ``value`` is not. If a signal-to-noise

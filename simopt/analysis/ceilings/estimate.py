@@ -34,11 +34,9 @@ CERTAIN, SHARE = 2.0, 0.25
 errors. It has no value if its share of the sum of squares of the average is less than the second: in
 simulations values were then too high by .03 to .2."""
 _ERRORS = 3.0
-"""The interval of CKA reaches this many root mean squared errors, estimated from a few simulations, to either
-side."""
+"""The half width of the interval of CKA in root mean squared errors, which a few simulations estimate."""
 _DRAWS, _FEWEST, _SIZE = 6, 3, 1_000_000
-"""The largest and the smallest number of simulated recordings of a spectrum. In between, it is chosen so that
-they hold this many numbers together."""
+"""The largest and smallest number of recordings simulated per spectrum; in between, their size in numbers."""
 _QUARTERS = 4
 _CORRECTIONS = {
     "cka": "kernel of the signal from parts of the repeats",
@@ -56,8 +54,8 @@ def from_trials(
     A ceiling is the score of the average A of all repeats against the noise-free signal S of the same
     conditions. The constant that each repeat (run, session) adds to a unit is removed first. The noise in A
     is estimated from the deviations of trials from the mean of their condition. For M repeats of C conditions
-    they have (M - 1)(C - 1) degrees of freedom. The spectrum of S, its squared singular values, is known only
-    between two extremes, the narrow and the broad spectrum.
+    they have (M - 1)(C - 1) degrees of freedom. The spectrum of S (squared singular values) is known only to
+    lie between a narrow and a broad one.
 
     - CKA and debiased CKA need ||K_S||^2, where K_S is the kernel of the signal. It is estimated by inner
       products of kernels of disjoint parts of the repeats. The width of the interval is the error of this
@@ -70,10 +68,9 @@ def from_trials(
       their value is the score of the narrow spectrum.
 
     A ceiling has a reason instead of a value if there are fewer than 2 repeats or 20 conditions, or if the
-    sum of squares of the signal is less than a quarter of that of A or less than 2 standard errors. The table
-    of ``scripts/calibrate_ceilings.py`` shows how often intervals hold the known score of simulated
-    recordings. For spike counts of skewed rates the values of cross-validated least squares are up to .09 too
-    high.
+    sum of squares of the signal is less than a quarter of that of A or 2 standard errors. The table of
+    ``scripts/calibrate_ceilings.py`` shows how often intervals hold the known score of simulated recordings.
+    Values of cross-validated least squares are up to .09 too high for spike counts of skewed rates.
 
     Noise is assumed to be independent between conditions. If it is not, ``halves`` lies outside of
     ``expected_halves_interval``.

@@ -2,8 +2,7 @@
 
 ||K_S||^2 is estimated by the inner product of kernels of disjoint parts of the repeats, which share no noise.
 Let N be the noise in the average A. As E N = 0, E <K_A, K_S> = ||K_S||^2 + <E NN', K_S>. E NN' is zero
-between different conditions, since their noise is independent. Entries of a kernel within one condition are
-therefore treated separately.
+between conditions, whose noise is independent. Entries within a condition are therefore treated separately.
 """
 
 from __future__ import annotations

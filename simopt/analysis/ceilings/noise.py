@@ -14,8 +14,7 @@ from simopt.typing import FloatArray
 class Noise:
     """Noise N (T, C, units) in an average A: independent between conditions, with separable covariances.
 
-    cov(N_tcu, N_scv) = weights_c R_ts P_uv for times t, s, condition c and units u, v. tr R = T, and the mean
-    weight is 1.
+    cov(N_tcu, N_scv) = weights_c R_ts P_uv for times t, s and units u, v; tr R = T, and the mean weight is 1.
 
     Attributes
     ----------
@@ -56,8 +55,7 @@ class Noise:
     def of(cls, recording: Recording) -> Noise:
         """Estimate the noise of a recording.
 
-        A sample covariance P with f degrees of freedom satisfies E tr P^2 = (1 + 1/f) tr(E P)^2 + (tr E P)^2
-        / f.
+        A sample covariance P with f degrees of freedom has E tr P^2 = (1 + 1/f) tr(E P)^2 + (tr E P)^2 / f.
 
         References
         ----------

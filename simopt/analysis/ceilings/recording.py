@@ -14,8 +14,7 @@ from simopt.typing import FloatArray, LabelArray
 MIN_CONDITIONS = 20
 """Smallest number of conditions. With fewer, intervals missed the truth in simulations."""
 _LARGEST = 1e30
-"""Range of the largest absolute value of the trials: its fourth power, which ceilings sum, must be finite and
-not 0."""
+"""Largest absolute value of trials, and its inverse the smallest: fourth powers are finite and not 0."""
 
 
 class NoCeilingError(InputError):

@@ -24,9 +24,8 @@ MODELS = ((False, 0.0), (True, 0.0), (False, -ERRORS), (False, ERRORS), (True, E
 """The simulated spectra: whether the spectrum is broad, and how many standard errors are added to its sum.
 The first two give the expectation, all of them the interval."""
 SPREAD = 4.0
-"""Intervals reach this many standard deviations of simulated scores to either side. The standard deviations
-come from a few draws, whose noise has equal sums of squares: with 2.5, less than 92 % of the intervals of
-regressions held the truth."""
+"""The half width of intervals in standard deviations of a few simulated scores, whose noise has equal sums of
+squares. With 2.5, less than 92 % of the intervals of regressions held the truth."""
 
 
 @dataclass(frozen=True)

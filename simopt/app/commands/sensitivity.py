@@ -32,9 +32,7 @@ Learning = Annotated[
 ]
 Bounds = Annotated[
     bool,
-    typer.Option(
-        "--bounds", help="Print the proved limits on each score at given scores of another measure."
-    ),
+    typer.Option("--bounds", help="Print the proved limits on one score at given scores of another."),
 ]
 
 

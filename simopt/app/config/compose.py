@@ -142,9 +142,7 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
             raise
         # Hydra does not check every combination of overrides, and stumbles over some in its own code.
         except (TypeError, AttributeError, LookupError, AssertionError, RecursionError) as error:
-            raise InputError(
-                f"These overrides contradict each other ({_first_line(error)}); drop one."
-            ) from error
+            raise InputError(f"Two overrides contradict ({_first_line(error)}); drop one.") from error
 
     outer = GlobalHydra.instance().hydra  # in a job of a sweep, that of the sweep: Hydra has one per process
     GlobalHydra.instance().clear()
@@ -203,9 +201,7 @@ def _written(value: Any) -> str:
 
 def _searchpath(config_dir: Path) -> str:
     if not config_dir.is_dir():
-        raise InputError(
-            f"--config-dir {config_dir}: no such folder; give a folder with measure/, dataset/, ..."
-        )
+        raise InputError(f"--config-dir {config_dir}: no such folder; give one with measure/, dataset/, ...")
     place = f"file://{config_dir.resolve()}".replace("\\", "\\\\").replace("'", "\\'")
     return f"hydra.searchpath=['{place}']"
 

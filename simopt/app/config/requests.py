@@ -273,9 +273,7 @@ def explain(
 
     chosen, rest = measures(overrides, DEFAULT, config_dir)
     if any(text.lstrip("+~").startswith(("dataset=", "dataset@")) for text in rest):
-        raise InputError(
-            f"dataset=NAME is not allowed, as the recording is {x}; set only dataset.OPTION=VALUE."
-        )
+        raise InputError(f"dataset=NAME is not allowed, as the recording is {x}; only set dataset.KEY=VALUE.")
     of_data = [text for text in rest if text.lstrip("+~").startswith("dataset.")]
     others = [text for text in rest if text not in of_data]
     recording = Data.named(x, options.get("ids"), **dataset_options(of_data, "")[0])

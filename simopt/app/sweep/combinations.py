@@ -37,8 +37,8 @@ def combinations(
     Overrides are in Hydra's grammar of sweeps. The file of an experiment lists further overrides in
     ``hydra.sweeper.params``, or ``parts``: commands with overrides, for instance ``sensitivity
     dataset=majaj,mante``. An override of the user applies to every part whose command has its key;
-    ``dataset=`` replaces the datasets of the parts. Jobs of a part are sorted by dataset, so that a dataset
-    is loaded once.
+    ``dataset=`` replaces the datasets of the parts. Jobs of a part are sorted by dataset, which is loaded
+    once.
 
     Raises
     ------

@@ -1,8 +1,7 @@
 """The jobs of a sweep, run in this process or by a launcher of Hydra.
 
 Hydra only launches the jobs; simopt makes their requests. The folder of a sweep holds the request of each
-job, ``<number>.yaml``, and its record, ``<number>.json``. A file ``stop`` in the folder asks all jobs to
-stop.
+job, ``<number>.yaml``, and its record, ``<number>.json``. Its file ``stop`` asks all jobs to stop.
 """
 
 from __future__ import annotations

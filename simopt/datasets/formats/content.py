@@ -87,9 +87,7 @@ def choose(key: str | None, present: Any, path: Path) -> str:
     if len(present) == 1:
         return str(present[0])
     if not present:
-        raise InputError(
-            f"{path}: holds no array of shape (samples, units) or (time, condition, unit); add one."
-        )
+        raise InputError(f"{path}: holds no array of shape (samples, units) or (time, condition, unit).")
     raise InputError(
         f"{path}: holds {len(present)} arrays ({', '.join(sorted(present)[:8])}); "
         "choose one with dataset.key=NAME."
@@ -155,8 +153,7 @@ def find(
     read : callable
         Maps the name of an array to its numbers or text.
     is_matrix : callable
-        Returns whether an array, given by name, may hold the responses. It is used only if ``key`` is not
-        set.
+        Returns whether an array, given by name, may hold the responses. Used only if ``key`` is not set.
 
     Returns
     -------

@@ -30,8 +30,7 @@ MOST_CURVES = 20
 MOST_REPLICATES = 5
 """The largest number of replicates that are drawn as separate curves."""
 MOST_POINTS, FEWEST_POINTS, ALL_POINTS = 300, 30, 400_000
-"""The largest and smallest number of points of a curve, and the largest number of points of a page (20
-MB)."""
+"""The largest and smallest number of points of a curve, and the largest number on a page (20 MB)."""
 
 THEME = {"ink": "#1b1b1b", "quiet": "#565656", "paper": "#ffffff", "line": "#d4d7dc"}
 """The colors of text, secondary text, background and grid, in this order, on a light page."""
@@ -188,8 +187,7 @@ def numbers(values: FloatArray) -> list[Any]:
 def points_per_curve(runs: Sequence[Run]) -> int:
     """Return the number of points that each curve of these runs may have.
 
-    All curves together then have at most ALL_POINTS points, unless one needs FEWEST_POINTS. MOST_POINTS is
-    the most.
+    It is from FEWEST_POINTS to MOST_POINTS and, if possible, gives at most ALL_POINTS points in all.
     """
     curves = 0
     for run in runs:
@@ -382,8 +380,7 @@ def _ends(scores: FloatArray) -> FloatArray:
 def pages(content: Sequence[Content], most: int, what: str = "") -> Iterator[tuple[list[Content], str]]:
     """Yield pages of at most ``most`` entries, each page with a text such as ``, measures 1 to 10 of 12``.
 
-    ``what`` is the word before the numbers. A single page has no text. Without entries there is one empty
-    page.
+    ``what`` is the word before the numbers. A single page has no text. No entries give one empty page.
     """
     count = len(content)
     for first in range(0, max(count, 1), most):
