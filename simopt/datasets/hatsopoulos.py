@@ -146,5 +146,5 @@ def _times(cell: matfile.Cell, what: str) -> FloatArray:
         raise InputError(f"{what} is not a vector of times; expected one row or column of times in s.")
     times = cell.ravel().astype(np.float64)
     if not np.isfinite(times).all():
-        raise InputError(f"{what}: remove {int((~np.isfinite(times)).sum())} NaN or infinite times.")
+        raise InputError(f"{what} holds {int((~np.isfinite(times)).sum())} NaN or infinite times.")
     return times
