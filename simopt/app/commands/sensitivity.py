@@ -65,7 +65,7 @@ def sensitivity(
     if sum((derivation, learning, bounds)) > 1:
         raise InputError("--derivation, --learning and --bounds exclude each other; give only one of them.")
     if write is not None and not derivation:
-        raise InputError(f"--write {write} writes derivations only; add --derivation.")
+        raise InputError(f"--write {write} needs --derivation, as it writes derivations only; give both.")
     request = requests.sensitivity(overrides or [], config_dir)
     if derivation:
         derived = derivations.derivation(request)
