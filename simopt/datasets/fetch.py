@@ -295,9 +295,9 @@ def _check(at: Path, file: Remote, path: Path) -> str:
         fresh = at != path
         raise InputError(
             f"{path}: {'the download' if fresh else 'the file'} is not the one that was "
-            f"{'published' if file.hash else 'recorded first'}: expected {expected}, found {actual}.\n"
+            f"{'published' if file.hash else 'recorded first'}: its hash is {actual}, not {expected}.\n"
             + ("It was not kept: fetch it again" if fresh else "Delete it and fetch it again")
-            + ("." if file.hash else f", or delete {path.with_name(CHECKSUMS)} to accept the new one.")
+            + ("." if file.hash else f", or first delete {path.with_name(CHECKSUMS)} to accept another file.")
         )
     return digest.hexdigest()
 

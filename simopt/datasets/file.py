@@ -119,7 +119,7 @@ class File(Loader, formats.Options):
         return "real"
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
-        """Return the kinds and hashes of the file and of the file of labels, and the options, as a dict.
+        """Return a dict of the options and of the kind and hash of each file, of data and of labels.
 
         The kind of a file is its suffix, which decides how the file is read. If the labels are in an npy, its
         name is included as well, because it is the name of the task variable.

@@ -181,7 +181,7 @@ class DistanceMatrices(Measure):
 
     @property
     def facts(self) -> Facts:
-        """The score is invariant to rotation and offset; ``correlation`` is also invariant to scale."""
+        """The score is invariant to rotation and offset, and with ``correlation`` also to scale."""
         if self.comparison == "correlation":
             return Facts(
                 family="geometry",
@@ -316,7 +316,7 @@ class EigenspaceOverlap(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedCosine(Measure):
-    """The mean cosine of the samples of X and Y, not centered, after the best rotation of X onto Y.
+    """The mean cosine between a sample of X and that of Y, after the best rotation, without centering.
 
     References
     ----------

@@ -173,7 +173,7 @@ def _fidelity_gradient(grad: Tensor, axes: Tensor, inverse: Tensor) -> Tensor:
 
 @with_gradient(_fidelity_gradient)
 def fidelity(matrix: Tensor, factor: Tensor) -> tuple[Tensor, Saved]:
-    """Return the fidelity tr (K^1/2 L K^1/2)^1/2, (...), of positive semidefinite matrices K = A A' and L.
+    """Return the fidelity tr[(K^1/2 L K^1/2)^1/2], (...), of the semidefinite matrices K = A A' and L.
 
     With L = B B' the fidelity is the nuclear norm of A'B. Its gradient with respect to L is
     A (A'L A)^-1/2 A' / 2, even if eigenvalues are equal. The gradient leaves out directions of zero

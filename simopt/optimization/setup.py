@@ -29,7 +29,7 @@ def prepare(
 ) -> Ascent:
     """Return the optimization of a measure at step 0.
 
-    If fewer rows than samples give the same run, the optimization uses fewer rows (see
+    If a Y with fewer rows than samples gives the same run, that Y is optimized (see
     :class:`simopt.optimization.span.Span`).
 
     Parameters

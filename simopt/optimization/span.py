@@ -118,7 +118,7 @@ def fewer(reference: Reference, Y0: Tensor, measures: Iterable[Measure], optimiz
     All measures must be invariant to rotations of the samples, and the optimizer must commute with rotations.
     SGD with or without momentum commutes. Adam does not, since it scales each entry separately. L-BFGS in
     torch does not, since it scales its first step by the sum of |gradient|, which a rotation changes. SGD
-    with weight decay also shrinks the column means of Y, which the fewer rows do not contain.
+    with weight decay does not either: it shrinks the column means of Y, which a Y of fewer rows lacks.
     """
     if not rows_suffice(reference, Y0.shape[-1], measures):
         return False

@@ -57,7 +57,10 @@ def pack(value: Any, place: str) -> tuple[str, dict[str, Array]]:
             return walk(node.tolist(), at)
         if node is None or isinstance(node, bool | int | float | str | Path):
             return {"value": str(node) if isinstance(node, Path) else node}
-        raise StorageError(f"{at} is a {type(node).__name__}, which a file cannot store.")
+        raise StorageError(
+            f"{at} is a {type(node).__name__}, which a file cannot store; use tensors, numbers, texts, lists "
+            "and dicts."
+        )
 
     def keep(array: Any, at: str) -> str:
         while at in arrays:  # different keys may have the same name in the file

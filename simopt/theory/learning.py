@@ -259,7 +259,9 @@ def predict(
     if angular:
         score = 2 / np.pi * np.arcsin(np.minimum(score, 1))
     if score[0] >= target:
-        raise InputError(f"target is {target}, but the {measure} of noise is {score[0]:.3g}; give more.")
+        raise InputError(
+            f"target is {target}, but noise already has {measure} {score[0]:.3g}; give a higher target."
+        )
     return Prediction(measure, ratio, score, captured, ASSUMPTIONS[measure])
 
 

@@ -138,7 +138,7 @@ def _subject(name: str) -> str:
 class BoundsResult(Result):
     """The proved limits on the score of one measure at given scores of another measure.
 
-    They hold for the spectrum of the recording.
+    They hold for every recording with the same spectrum, and for every Y.
 
     Attributes
     ----------

@@ -240,10 +240,10 @@ def sensitivity(
     measures : str, Measure, or sequence of them
         The measures, by name or as Measures.
     what : {"experiment", "learning", "bounds", "derivation"}
-        What to return. ``experiment``: the scores after each PC is perturbed, measured and predicted by
-        theory. ``learning``: which PCs are captured first, as predicted and in the runs that ``store`` holds.
-        ``bounds``: the proved limits on the score of one measure at given scores of another. ``derivation``:
-        the closed forms of the scores, derived step by step.
+        What to return. ``experiment``: the measured and the predicted scores of copies of X in each of
+        which one PC is perturbed. ``learning``: which PCs are captured first, as predicted and in the runs
+        that ``store`` holds. ``bounds``: the proved limits on the score of one measure at given scores of
+        another. ``derivation``: the closed forms of the scores, derived step by step.
     perturbation : {"rotation", "scaling", "noise", "noise_all"}
         What is done to PC i, which is s_i u_i for the singular value decomposition X = U S V'. ``rotation``
         rotates u_i by an angle towards a random direction, ``scaling`` multiplies s_i by a factor, and

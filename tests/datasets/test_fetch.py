@@ -222,7 +222,7 @@ def test_without_a_public_source_nothing_else_is_downloaded_first(here: Path, re
 def test_a_download_of_another_hash_than_published(here: Path, remote, server) -> None:
     server.body = BODY[::-1]
     actual = hashlib.sha1(server.body).hexdigest()
-    with pytest.raises(InputError, match=f"a.nc: .*published: expected {SHA1}, found sha1:{actual}.\n"):
+    with pytest.raises(InputError, match=f"a.nc: .*published: its hash is sha1:{actual}, not {SHA1}.\n"):
         fetch("rec", (remote(),))
     assert content(here) == {"mine.txt"}
     server.body = BODY
@@ -233,7 +233,7 @@ def test_a_file_that_changes_in_the_folder(here: Path, remote) -> None:
     for hash, remedy in ((SHA1, "Delete it"), (None, "Delete it .*checksums.json")):
         fetch("rec", (remote(hash=hash),))
         (here / "a.nc").write_bytes(BODY[:-1])
-        with pytest.raises(InputError, match=f"a.nc: .*expected sha.*, found sha.*\n.*{remedy}"):
+        with pytest.raises(InputError, match=f"a.nc: .*its hash is sha.*, not sha.*\n.*{remedy}"):
             fetch("rec", (remote(hash=hash),))
         assert (here / "a.nc").read_bytes() == BODY[:-1]
         (here / "a.nc").unlink()
@@ -247,7 +247,7 @@ def test_the_first_download_is_recorded_and_a_second_compared_with_it(here: Path
     (here / "a.nc").unlink()
     server.body = b"another"
     actual = hashlib.sha256(b"another").hexdigest()
-    with pytest.raises(InputError, match=f"a.nc: .*expected sha256:{SHA256}, found sha256:{actual}"):
+    with pytest.raises(InputError, match=f"a.nc: .*its hash is sha256:{actual}, not sha256:{SHA256}"):
         fetch("rec", (file,))
     assert content(here) == {"mine.txt", "checksums.json"}
     record.unlink()

@@ -71,7 +71,7 @@ def nc(path: Path, options: Options, stack: ExitStack) -> Content:
 
 
 def dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
-    """Return the name of each dimension of a variable; it is empty if no dimension scale is attached."""
+    """Return the names of the dimensions of a variable; a dimension without a scale has an empty name."""
     return tuple(str(scales[0].name).rpartition("/")[2] if len(scales) else "" for scales in variable.dims)
 
 
