@@ -263,7 +263,7 @@ def test_a_file_placed_by_hand_counts_as_the_first_download(here: Path, remote, 
     assert not server.requests
     assert list(json.loads((here / "checksums.json").read_bytes())) == ["a.nc"]
     (here / "a.nc").write_bytes(b"changed")
-    with pytest.raises(InputError, match=f"a.nc: the file .*expected sha256:{SHA256}"):
+    with pytest.raises(InputError, match=f"a.nc: the file .*not sha256:{SHA256}"):
         fetch("rec", files)
 
 

@@ -76,7 +76,9 @@ class Mat73:
         empty = "MATLAB_empty" in item.attrs
         if kind == "cell" or h5py.check_ref_dtype(item.dtype) is h5py.Reference:
             if depth > DEPTH:  # references may form a circle
-                raise InputError(f"{what} is a cell array with over {DEPTH} levels; save it with fewer.")
+                raise InputError(
+                    f"{what} is a cell array of over {DEPTH} levels, or one that holds itself; save fewer levels."
+                )
             references = () if empty else _content(item).ravel()
             return [self._plain(self.file[reference], name, depth + 1) for reference in references]
         if kind == "char":
