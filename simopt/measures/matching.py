@@ -149,7 +149,7 @@ def best_plan(gain: Tensor, plan: Plan, rows: Tensor | None = None, columns: Ten
     # scipy solves it on the CPU: on an accelerator every score waits for this copy.
     gains = gain.detach().cpu().double().numpy()
     if not np.isfinite(gains).all():
-        raise NumericalError("The products of units to match are not all finite; rescale X and Y.")
+        raise NumericalError("The products of units to match hold NaN or infinite values; rescale X and Y.")
     plans = np.zeros_like(gains)
     kept = np.ones(gains.shape, bool)
     if rows is not None and columns is not None:
