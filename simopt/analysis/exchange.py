@@ -8,10 +8,11 @@ matters, so it is enough if the samples of one side, X or Y, can be exchanged.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations, product
-from typing import Literal
+from functools import cached_property
+from itertools import islice, permutations, product
+from typing import Any, Literal
 
 import numpy as np
 
@@ -92,29 +93,41 @@ class _Items:
     ----------
     words : str
         What the items are, in the plural.
-    groups : array of int, (n,)
+    item : array of int, (n,)
         The item of each sample, counted in the order of first appearance.
-    members : list of array of int, (k,)
-        The samples of each item; exchanged items exchange their first samples, their second ones, and so on.
+    members : array of int, (n,)
+        The samples of the first item, of the second one, and so on; exchanged items exchange their first
+        samples, their second ones, and so on.
+    sizes : array of int, (items,)
+        The number of samples of each item.
     classes : list of array of int
         The items that may change places with each other.
     blocks : array of int, (items,)
-        The block of each item; all 0 if items lie in more than one block.
+        The block of each item. Items that lie in the same several blocks share one more number.
+    spanning : bool
+        Whether an item lies in several blocks.
     means : bool
         Whether only the means of the items change places, and every sample keeps its deviation.
     """
 
     words: str
-    groups: LabelArray
-    members: list[LabelArray]
+    item: LabelArray
+    members: LabelArray
+    sizes: LabelArray
     classes: list[LabelArray]
     blocks: LabelArray
+    spanning: bool
     means: bool
 
-    @property
-    def sizes(self) -> LabelArray:
-        """The number of samples of each item, (items,)."""
-        return np.array([len(part) for part in self.members])
+    @cached_property
+    def starts(self) -> LabelArray:
+        """The place in ``members`` where each item starts, (items,)."""
+        return np.cumsum(self.sizes) - self.sizes
+
+    @cached_property
+    def places(self) -> LabelArray:
+        """The place of each of the ``members`` in its item, (n,), counted from 0."""
+        return np.arange(len(self.members)) - np.repeat(self.starts, self.sizes)
 
     @property
     def possible(self) -> float:
@@ -128,63 +141,51 @@ class _Items:
         Before means are taken, the course that all items share is subtracted: the mean of their first
         samples, of their second samples, and so on.
         """
+        ordered = samples[self.members]
         if not self.means:
-            together: FloatArray = samples[np.stack(self.members)].reshape(len(self.members), -1)
-            return together
-        sizes = self.sizes
-        starts = np.cumsum(sizes) - sizes
-        members = np.concatenate(self.members)
+            return ordered.reshape(len(self.sizes), -1)
         # Less the course that all items share: the means of a decaying response depend on their lengths.
-        place = np.arange(len(members)) - np.repeat(starts, sizes)
-        order = np.argsort(place, kind="stable")
-        counts = np.bincount(place)
-        course = (
-            np.add.reduceat(samples[members[order]], np.cumsum(counts) - counts, axis=0) / counts[:, None]
-        )
-        means: FloatArray = np.add.reduceat(samples[members] - course[place], starts, axis=0) / sizes[:, None]
+        order = np.argsort(self.places, kind="stable")
+        counts = np.bincount(self.places)
+        course = np.add.reduceat(ordered[order], np.cumsum(counts) - counts, axis=0) / counts[:, None]
+        sums = np.add.reduceat(ordered - course[self.places], self.starts, axis=0)
+        means: FloatArray = sums / self.sizes[:, None]
         return means
 
-    def with_vectors(self, samples: FloatArray, vectors: FloatArray) -> FloatArray:
-        """Return ``samples`` (n, q) with the vectors of the items replaced by ``vectors``."""
+    def with_vectors(self, samples: FloatArray, vectors: FloatArray, others: FloatArray) -> FloatArray:
+        """Return samples (n, q) whose items have ``others`` instead of their ``vectors``, (items, d)."""
         if self.means:
-            moved: FloatArray = samples + (vectors - self.vectors(samples))[self.groups]
+            moved: FloatArray = samples + (others - vectors)[self.item]
             return moved
         changed = np.empty_like(samples)
-        changed[np.concatenate(self.members)] = vectors.reshape(samples.shape)
+        changed[self.members] = others.reshape(samples.shape)
         return changed
 
     def orders(self, count: int, rng: np.random.Generator) -> Iterator[LabelArray]:
-        """Yield ``count`` random orders of the items; if few orders exist, all except the present one."""
-        present = np.arange(len(self.members))
-        if self.possible < _ALL:
-            for parts in product(*(permutations(items) for items in self.classes)):
-                order = present.copy()
-                for items, part in zip(self.classes, parts, strict=True):
-                    order[items] = part
-                if (order != present).any():
-                    yield order
-            return
-        for _ in range(count):
-            order = present.copy()
-            for items in self.classes:
-                order[items] = rng.permutation(items)
+        """Give orders of the items: ``count`` random ones, or all but the present one if there are few."""
+        drawn: Iterable[Sequence[Any]]
+        if self.possible < _ALL:  # the first permutation is the present order
+            drawn = islice(product(*(permutations(items) for items in self.classes)), 1, None)
+        else:
+            drawn = ([rng.permutation(items) for items in self.classes] for _ in range(count))
+        for parts in drawn:
+            order = np.empty(len(self.sizes), np.int64)
+            for items, part in zip(self.classes, parts, strict=True):
+                order[items] = part
             yield order
 
     def permuted(self, Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-        """Yield data (n, q) whose items have changed places."""
-        if self.means:
-            vectors = self.vectors(Y)
-            for order in self.orders(count, rng):
-                yield self.with_vectors(Y, vectors[order])
-            return
-        # Items that change places have equally many samples: one array of indices exchanges all of them.
-        place, sizes = np.concatenate(self.members), self.sizes
-        starts = np.cumsum(sizes) - sizes
-        within = np.arange(len(place)) - np.repeat(starts, sizes)
+        """Give data whose items have changed places."""
+        vectors = self.vectors(Y) if self.means else np.empty(0)
         for order in self.orders(count, rng):
-            changed = np.empty_like(Y)
-            changed[place] = Y[place[np.repeat(starts[order], sizes) + within]]
-            yield changed
+            if self.means:
+                yield self.with_vectors(Y, vectors, vectors[order])
+            else:
+                # Items that change places have equally many samples.
+                others = np.repeat(self.starts[order], self.sizes) + self.places
+                changed = np.empty_like(Y)
+                changed[self.members] = Y[self.members[others]]
+                yield changed
 
 
 def choose(
@@ -215,11 +216,7 @@ def choose(
     """
     rows = Rows() if rows is None else rows
     kind, items = _items(len(X), rows, conditions)
-    if (
-        items.means
-        and rows.blocks is not None
-        and any(len(set(rows.blocks[part])) > 1 for part in items.members)
-    ):
+    if items.means and items.spanning:
         return _none(
             kind,
             "groups of different sizes lie in several blocks, so neither groups nor their means can be "
@@ -229,7 +226,7 @@ def choose(
         orders = "order is" if items.possible == 1 else "orders are"
         return _none(kind, f"{items.possible:g} {orders} possible for {items.words}; {_LEAST} are needed")
     exchange = Exchange(kind, f"{items.words} exchanged", _WHY[kind], items.permuted, items.possible < _ALL)
-    few = len(items.members) < dependence.LEAST
+    few = len(items.sizes) < dependence.LEAST
     if few and rows.order is None and kind == "independent":
         return _none(
             kind,
@@ -300,9 +297,9 @@ def _signs(
             kind, f"the variance of {items.words} drifts in X and in Y, so signs cannot be exchanged"
         )
     free = int((~basis.kept).sum())
-    if 2.0 ** (free - 1) < _LEAST:  # all signs turned round give the same scores
+    if 2.0 ** (free - 1) < _LEAST:  # without slow changes, all signs turned round give the same scores
         return _none(
-            kind, f"{free} frequencies have only {2 ** max(free - 1, 0)} different signs; 20 are needed"
+            kind, f"{free} frequencies have only {2 ** max(free - 1, 0)} different signs; {_LEAST} are needed"
         )
     comparisons = dependence.effective(x, y, basis.constant)
     if comparisons < limits.comparisons:
@@ -313,9 +310,11 @@ def _signs(
         )
 
     def draws(Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-        coefficients = basis.coefficients(items.vectors(Y))
+        vectors = items.vectors(Y)
+        coefficients = basis.coefficients(vectors)
         for _ in range(count):
-            yield items.with_vectors(Y, basis.rows(basis.signs(1, rng, basis.kept)[0] * coefficients))
+            signs = basis.signs(1, rng, basis.kept)[0]
+            yield items.with_vectors(Y, vectors, basis.rows(signs * coefficients))
 
     why = f"neighboring {items.words} {found}"
     return Exchange(kind, f"signs of the frequencies of {items.words} exchanged", why, draws)
@@ -336,16 +335,17 @@ def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Ite
     groups = np.arange(samples) if groups is None else groups
     blocks = np.zeros(samples, np.int64) if blocks is None else blocks
     # Within a group in the order of blocks, so that exchanged samples keep their blocks.
-    order = np.lexsort((np.arange(samples), blocks, groups))
-    members = np.split(order, np.cumsum(np.bincount(groups))[:-1])
+    members, sizes = np.lexsort((np.arange(samples), blocks, groups)), np.bincount(groups)
+    blocks_of = np.split(blocks[members], np.cumsum(sizes)[:-1])
+    lie_in = [frozenset(part.tolist()) for part in blocks_of]
     # Groups that have as many samples in each block may change places.
-    of_class = _number([tuple(blocks[part]) for part in members])
-    lie_in = [frozenset(blocks[part].tolist()) for part in members]
-    means = len({len(part) for part in members}) > 1 and bool(np.bincount(of_class).min() < _OF_ONE_SIZE)
+    of_class = _number([part.tobytes() for part in blocks_of])
+    means = len(set(sizes)) > 1 and bool(np.bincount(of_class).min() < _OF_ONE_SIZE)
     if means:
         of_class, words = _number(lie_in), f"means of {words}"
     classes = [np.flatnonzero(of_class == number) for number in range(of_class.max() + 1)]
-    return kind, _Items(words, groups, members, classes, _number(lie_in), means)
+    spanning = any(len(several) > 1 for several in lie_in)
+    return kind, _Items(words, groups, members, sizes, classes, _number(lie_in), spanning, means)
 
 
 def _number(values: Sequence[object]) -> LabelArray:
