@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from simopt.analysis import dependence
-from simopt.rows import Rows
+from simopt.rows import Order, Rows
 from simopt.typing import FloatArray, LabelArray
 
 Kind = Literal["independent", "time", "conditions", "groups", "blocks"]
@@ -127,7 +127,14 @@ class _Items:
     @cached_property
     def places(self) -> LabelArray:
         """The place of each of the ``members`` in its item, (n,), counted from 0."""
-        return np.arange(len(self.members)) - np.repeat(self.starts, self.sizes)
+        places: LabelArray = np.arange(len(self.members)) - np.repeat(self.starts, self.sizes)
+        return places
+
+    @property
+    def restricted(self) -> bool:
+        """Whether blocks keep items apart that could change places without them."""
+        sizes = 1 if self.means else len(set(self.sizes))
+        return bool(self.blocks.any()) or len(self.classes) > sizes
 
     @property
     def possible(self) -> float:
@@ -216,6 +223,17 @@ def choose(
     """
     rows = Rows() if rows is None else rows
     kind, items = _items(len(X), rows, conditions)
+    exchange = _chosen(X, Y, rows.order, kind, items, seed)
+    if rows.blocks is None or items.restricted or exchange.null is None:
+        return exchange
+    return replace(
+        exchange, why=f"{exchange.why}; blocks rule out no order, as all {items.words} lie in each"
+    )
+
+
+def _chosen(
+    X: FloatArray, Y: FloatArray, order: Order | None, kind: Kind, items: _Items, seed: int
+) -> Exchange:
     if items.means and items.spanning:
         return _none(
             kind,
@@ -227,20 +245,22 @@ def choose(
         return _none(kind, f"{items.possible:g} {orders} possible for {items.words}; {_LEAST} are needed")
     exchange = Exchange(kind, f"{items.words} exchanged", _WHY[kind], items.permuted, items.possible < _ALL)
     few = len(items.sizes) < dependence.LEAST
-    if few and rows.order is None and kind == "independent":
+    if few and order is None and kind == "independent":
         return _none(
             kind,
             f"no test tells whether fewer than {dependence.LEAST} samples depend on each other; dataset.rows="
             'independent (rows="independent" in Python) declares that they do not',
         )
-    # Items of different sizes are compared, and their signs exchanged, by their means.
-    compared = items if len(set(items.sizes)) == 1 else replace(items, means=True)
+    compared = items
+    if len(set(items.sizes)) > 1 and not items.means:
+        # Items of different sizes are compared, and their signs drawn, by their means.
+        compared = replace(items, words=f"means of {items.words}", means=True)
     sides = _compact(compared.vectors(X)), _compact(compared.vectors(Y))
     free = [name for name, side in zip("XY", sides, strict=True) if not dependence.depend(side, items.blocks)]
-    if rows.order == "independent":
+    if order == "independent":
         alike = f"the {items.words} are declared independent, although neighbors are alike in X and in Y"
         return exchange if free else replace(exchange, why=alike)
-    declared = rows.order == "time"
+    declared = order == "time"
     if free and not declared:
         if all(dependence.power_depends(side, items.blocks) for side in sides):
             return _none(
@@ -317,7 +337,8 @@ def _signs(
             yield items.with_vectors(Y, vectors, basis.rows(signs * coefficients))
 
     why = f"neighboring {items.words} {found}"
-    return Exchange(kind, f"signs of the frequencies of {items.words} exchanged", why, draws)
+    null = f"frequency components of Y along the {items.words}, with random signs and unchanged sizes"
+    return Exchange(kind, null, why, draws)
 
 
 def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Items]:
@@ -345,7 +366,10 @@ def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Ite
         of_class, words = _number(lie_in), f"means of {words}"
     classes = [np.flatnonzero(of_class == number) for number in range(of_class.max() + 1)]
     spanning = any(len(several) > 1 for several in lie_in)
-    return kind, _Items(words, groups, members, sizes, classes, _number(lie_in), spanning, means)
+    items = _Items(words, groups, members, sizes, classes, _number(lie_in), spanning, means)
+    if kind in ("groups", "conditions") and items.restricted:
+        items = replace(items, words=f"{words} within blocks")
+    return kind, items
 
 
 def _number(values: Sequence[object]) -> LabelArray:

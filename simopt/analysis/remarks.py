@@ -10,6 +10,10 @@ from simopt.analysis.standing import Standing
 
 _WORDS = {INNOVATIONS: "innovations", WITHOUT_COURSE: "the data without their common course"}
 
+_NOT_COMPARABLE = (
+    "percentiles of different nulls are not comparable: one null finds weaker relations than another"
+)
+
 
 def no_null(standing: Standing) -> str:
     """Return a clause: that no null holds, or else why a score has no percentile in its null.
@@ -72,6 +76,7 @@ def above_ceiling(standing: Standing) -> str:
 def of_nulls(standings: Sequence[Standing]) -> list[str]:
     """Return lines on what the nulls of scores exchange and why, or why a score has no percentile."""
     lines: dict[str, list[str]] = {}
+    held = set()
     for standing in standings:
         for kind, null in standing.null.items():
             if not null.rows:  # a file of a former version does not say what its nulls exchanged
@@ -81,9 +86,12 @@ def of_nulls(standings: Sequence[Standing]) -> list[str]:
             if kind != UNRELATED and reason and reason == standing.percentile_reason:
                 continue  # said once
             line = f"no percentile{of}: {reason}" if reason else f"null{of}: {null.exchanged}, as {null.why}"
+            held |= set() if reason else {line}
             lines.setdefault(line, []).append(standing.measure)
         for note in standing.notes:
             lines.setdefault(note, [])
+    if len(held) > 1:
+        lines.setdefault(_NOT_COMPARABLE, [])
     return [
         line if len(names) in (0, len(standings)) else f"{', '.join(names)}: {line}"
         for line, names in lines.items()

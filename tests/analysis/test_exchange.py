@@ -9,6 +9,7 @@ from scipy.signal import lfilter
 from simopt.analysis.exchange import Exchange, choose
 from simopt.rows import Rows
 
+SIGNS = "frequency components of Y along the samples, with random signs and unchanged sizes"
 X = np.random.default_rng(7).standard_normal((60, 3))
 
 
@@ -121,9 +122,29 @@ def test_a_group_in_two_blocks_leaves_the_blocks_of_the_others() -> None:
     offset = 20 * rng.standard_normal((2, 5))[block]
     sides = [offset + rng.standard_normal((50, 5))[group] for _ in range(2)]
     exchange = choose(*sides, Rows.of(200, group, block))
-    assert exchange.null == "groups exchanged"
+    assert exchange.null == "groups within blocks exchanged"
     for draw in drawn(exchange, sides[1]):
         np.testing.assert_array_equal(np.sort(draw[:100], axis=0), np.sort(sides[1][:100], axis=0))
+
+
+def test_it_says_whether_blocks_restrict_groups() -> None:
+    image, session = np.tile(np.arange(15), 4), np.repeat(np.arange(4), 15)
+    whole, spanning = (choose(X, rows(), Rows.of(60, image, block)) for block in (None, session))
+    assert (whole.null, spanning.null) == ("groups exchanged", "groups exchanged")
+    assert spanning.why == f"{whole.why}; blocks rule out no order, as all groups lie in each"
+    for one, other in zip(moved(whole), moved(spanning), strict=True):
+        np.testing.assert_array_equal(one, other)
+    apart = choose(X, rows(), Rows.of(60, image, image % 3))
+    assert (apart.null, apart.why) == ("groups within blocks exchanged", whole.why)
+    three = choose(X, rows(), Rows.of(60, blocks=np.tile(np.arange(15) % 3, 4)), conditions=15)
+    assert three.null == "conditions within blocks exchanged"
+
+
+def test_groups_of_two_sizes_have_the_frequencies_of_their_means() -> None:
+    group = np.repeat(np.arange(60), np.tile([3, 4], 30))
+    sides = (series(0.7)(np.random.default_rng(seed), 60)[group] for seed in range(2))
+    exchange = choose(*sides, Rows.of(210, group))
+    assert exchange.null == SIGNS.replace("the samples", "the means of groups")
 
 
 def test_few_exchanges_are_all_made_once_and_too_few_none() -> None:
@@ -144,7 +165,7 @@ def test_signs_of_frequencies_keep_slow_changes_and_what_the_data_are() -> None:
     rng = np.random.default_rng(0)
     one, other = series(0.7)(rng, 150), series(0.7)(rng, 150) + 3
     exchange = choose(one, other)
-    assert (exchange.kind, exchange.null) == ("time", "signs of the frequencies of samples exchanged")
+    assert (exchange.kind, exchange.null) == ("time", SIGNS)
     draws = drawn(exchange, other)
     for draw in draws:
         np.testing.assert_allclose(draw.mean(axis=0), other.mean(axis=0), atol=1e-10)

@@ -63,6 +63,8 @@ def test_what_nulls_exchange_is_said_once_with_the_measures_if_they_differ() -> 
     line = "null: samples within blocks exchanged, as it is declared"
     assert of_nulls([one, replace(one, measure="nbs")]) == [line, "a note"]
     assert of_nulls([one, other]) == [f"cka: {line}", "a note", "nbs: no percentile: samples drift"]
+    groups = replace(one, measure="nbs", null={"unrelated": replace(null, exchanged="groups exchanged")})
+    assert "not comparable" in of_nulls([one, groups])[-1]
 
 
 def test_the_nulls_of_a_former_version_say_nothing_but_have_percentiles() -> None:

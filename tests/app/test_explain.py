@@ -236,7 +236,7 @@ def test_without_a_null_nothing_is_said_of_unrelated_data(
     assert "Use " not in text
     printed = " ".join(simopt("explain", "x.npz", "model.npy", *given).stdout.split())
     assert printed.count("4 are needed") == 1
-    assert "null of innovations: signs of the frequencies of samples exchanged" in printed
+    assert "null of innovations: frequency components of Y along the samples, with random signs" in printed
     assert "nan" not in printed
 
 
