@@ -132,6 +132,24 @@ def _is_missing(value: Any) -> bool:
         return True
 
 
+def condition_of(samples: int, conditions: int) -> LabelArray:
+    """Return the condition of each sample, (samples,), of time x condition samples with time outermost."""
+    return np.tile(np.arange(conditions), samples // conditions)
+
+
+def of_samples(values: Any, shape: tuple[int, ...]) -> Any:
+    """Return one value a sample of responses with this ``shape``, from one value a sample or condition.
+
+    ``condition`` stands for the index of the condition. Without a time axis values are returned as they are.
+    """
+    if len(shape) != 3:
+        return values
+    time, conditions, _ = shape
+    if isinstance(values, str) and values == "condition":
+        values = np.arange(conditions)
+    return np.tile(values, time) if np.shape(values) == (conditions,) else values
+
+
 @dataclass(frozen=True)
 class Equal:
     """What equal rows of X or Y are: repeats or classes.

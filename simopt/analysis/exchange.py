@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from simopt.analysis import dependence
-from simopt.rows import Order, Rows
+from simopt.rows import Order, Rows, condition_of
 from simopt.typing import FloatArray, LabelArray
 
 Kind = Literal["independent", "time", "conditions", "groups", "blocks"]
@@ -346,7 +346,7 @@ def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Ite
     kind: Kind = "independent"
     words = "samples"
     if conditions is not None:
-        with_times = np.tile(np.arange(conditions), samples // conditions)
+        with_times = condition_of(samples, conditions)
         if groups is None or np.array_equal(groups, with_times):
             groups, kind, words = with_times, "conditions", "conditions"
     if kind == "independent" and groups is not None:

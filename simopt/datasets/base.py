@@ -15,7 +15,7 @@ import numpy as np
 from simopt import catalogue, checks
 from simopt.datasets.trials import Trials, sha256
 from simopt.errors import InputError
-from simopt.rows import Order, Rows, are_none, codes
+from simopt.rows import Order, Rows, are_none, codes, of_samples
 from simopt.typing import FloatArray, LabelArray, Source
 
 Repetitions = Literal["average", "keep"]
@@ -221,9 +221,7 @@ class Dataset:
                 checks.one_of(label, known, f"label of {self.name} for {name}")
             columns = [codes(known[label], conditions, f"label {label}") for label in names]
             values = np.unique(np.stack(columns), axis=1, return_inverse=True)[1].reshape(-1)
-        if self.responses.ndim == 3 and np.shape(values) == (conditions,):
-            values = np.tile(values, samples // conditions)  # samples are time x condition, time outermost
-        return codes(values, samples, name)
+        return codes(of_samples(values, self.responses.shape), samples, name)
 
     def spectrum(self) -> FloatArray:
         """Return the explained variance ratios of the K PCs of nonzero variance, (K,), descending."""

@@ -20,7 +20,7 @@ from simopt import checks
 from simopt.errors import InputError
 from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference, from_array
-from simopt.rows import Rows, are_none
+from simopt.rows import Rows, are_none, of_samples
 from simopt.typing import ArrayLike, LabelArray, Responses
 
 INVARIANCES = (
@@ -387,24 +387,12 @@ def rows_of(
         return X.rows if isinstance(X, Reference) else None
     groups = None if groups_are_none(X, groups) else groups
     shape: tuple[int, ...] = np.shape(X.responses if isinstance(X, Reference) else X)  # type: ignore[arg-type]
-    of_samples = (_of_samples(values, shape) for values in (groups, blocks))
-    return Rows.of(math.prod(shape[:-1]), *of_samples)
+    return Rows.of(math.prod(shape[:-1]), of_samples(groups, shape), of_samples(blocks, shape))
 
 
 def groups_are_none(X: Any, groups: Any) -> bool:
     """Return whether ``groups`` is "none". Without ``groups``, the groups of a Dataset X are looked at."""
     return are_none(getattr(X, "groups", None) if groups is None else groups)
-
-
-def _of_samples(values: ArrayLike | None, shape: tuple[int, ...]) -> ArrayLike | None:
-    """Return one value a sample of responses with this ``shape``, from one value a sample or condition."""
-    if len(shape) != 3 or values is None:
-        return values
-    time, conditions, _ = shape
-    if isinstance(values, str) and values == "condition":
-        values = np.arange(conditions)
-    # Samples are time x condition with time outermost: the values of the conditions repeat in each bin.
-    return np.tile(values, time) if np.shape(values) == (conditions,) else values
 
 
 def _as_tensor(Y: Responses) -> Tensor:

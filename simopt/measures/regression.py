@@ -16,7 +16,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from simopt.measures.base import AFFINE, ROTATIONAL, Facts, Measure, Score, abso
 from simopt.measures.extent import Extent, Side
 from simopt.measures.folds import Folds, pools, rounding_power
 from simopt.measures.moments import Moments, Reference
+from simopt.rows import condition_of
 from simopt.typing import Form, LabelArray
 
 Direction = Literal["y_to_x", "x_to_y", "both"]
@@ -169,8 +169,7 @@ class Regression(Measure):
                 f"{self.name}: {samples} samples are not a multiple of {self.conditions} conditions; "
                 "choose a number that divides them."
             )
-        # Samples are time x condition with time outermost.
-        return np.tile(np.arange(self.conditions), samples // self.conditions)
+        return condition_of(samples, self.conditions)
 
     def prepare(self, reference: Reference) -> Score:
         """Return a function from the moments of Y to the score.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from simopt import checks
@@ -17,6 +16,7 @@ from simopt.measures.extent import Extent
 from simopt.measures.moments import Reference
 from simopt.measures.rdm import DIRECTIONAL, RDM, Embedding
 from simopt.measures.rdm_comparison import BURES, RANKED, Comparison, compare_with
+from simopt.rows import condition_of
 from simopt.typing import LabelArray
 
 DISTANCES = frozenset({"bures_sq_distance", "euclidean_norm"})
@@ -176,7 +176,7 @@ class RSA(Measure):
         if self.repeats is None:
             return None
         conditions = crossnobis.conditions_of(samples, self.repeats, self.name)
-        return np.tile(np.arange(conditions), self.repeats)  # one repeat after the other
+        return condition_of(samples, conditions)  # one repeat after the other
 
     def prepare(self, reference: Reference) -> Score:
         """Return a function from the moments of Y to the score, which is NaN if it is undefined for Y.

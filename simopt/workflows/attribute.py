@@ -15,7 +15,7 @@ from simopt.analysis.attribution import Attribution, named
 from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
 from simopt.measures import Measure
-from simopt.rows import Order
+from simopt.rows import Order, condition_of
 from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray
@@ -179,7 +179,7 @@ def about_samples(dataset: Dataset, groups: LabelArray | None) -> dict[str, list
     conditions = dataset.responses.shape[-2]
     times = len(dataset.samples()) // conditions
     if groups is None:
-        groups = np.tile(np.arange(conditions), times)
+        groups = condition_of(times * conditions, conditions)
     first = np.unique(groups, return_index=True)[1]
     columns = {name: np.tile(values, times) for name, values in dataset.labels.items()}
     constant = [name for name, values in columns.items() if (values[first][groups] == values).all()]

@@ -26,7 +26,7 @@ from simopt.analysis.attribution.components import (
 from simopt.analysis.attribution.samples import Side, scores_without_each
 from simopt.errors import InputError, SimoptError
 from simopt.measures import BoundMeasure, Measure, Moments, Reference
-from simopt.rows import Rows
+from simopt.rows import Rows, condition_of
 from simopt.typing import FloatArray, OnStep
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def leave_one_sample(
     groups = pair.rows.groups
     part: Part = "sample" if groups is None else "group"
     if groups is None and np.ndim(X) == 3 and np.shape(X)[1] > 1:
-        part, groups = "condition", np.tile(np.arange(np.shape(X)[1]), np.shape(X)[0])
+        part, groups = "condition", condition_of(len(x), np.shape(X)[1])
     group = np.arange(len(x)) if groups is None else groups
     left = len(x) - np.bincount(group)
     if left.min() < checks.MIN_SAMPLES:
