@@ -22,6 +22,7 @@ from simopt.datasets.base import same_rows
 from simopt.datasets.trials import Trials
 from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
 from simopt.measures import Measure, Reference
+from simopt.measures.extent import Extent
 from simopt.rows import Order
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
@@ -328,8 +329,9 @@ def _compute(
         limits = ceilings.from_trials(X.trials, usable, rows=rows)
         trials_note = _trials_note(X, X.trials)
     standings = {}
+    extent = Extent(reference, y)  # decomposes Y at most once for all measures
     for name, (score, measure) in scored.items():
-        of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.degenerate(reference, y)
+        of_measure = null.get(measure.name, {}), limits.get(measure.name), measure.weakness(extent)
         remarks = measure.remarks(reference, torch.from_numpy(y))
         about = (*notes, *_group_notes(measure, X, rows.groups), *trials_note, *remarks)
         standings[name] = Standing(name, score, *of_measure, about, measure.facts.larger_is_closer)

@@ -26,6 +26,7 @@ from simopt.components import principal_components
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.measures import Measure, Moments, Reference
+from simopt.measures.extent import Extent
 from simopt.optimization.captured import captured_variance
 from simopt.optimization.state import State
 from simopt.optimization.trajectory import StopReason
@@ -199,7 +200,10 @@ def carry_out(
     standings = compare.carry_out(scores, should_stop=should_stop, reference=reference).standings
     y = Y.samples().astype(np.float64)
     own = _own(X, Y, reference, request.runs[0].decoder)
-    explained = [_explained(request, one, chosen[one.measure], runs[one.measure]) for one in standings]
+    extent = Extent(reference, y)
+    explained = [
+        _explained(request, one, chosen[one.measure], runs[one.measure], extent) for one in standings
+    ]
     decoded = {name: facts for made in runs.values() for name, facts in made.reference_decoding.items()}
     unused = _unused_labels(X, decoded, request.runs[0].built_decoder(), scores.ids)
     ratio = reference.variance_ratio.numpy()
@@ -267,11 +271,13 @@ def _own(X: Dataset, Y: Dataset, reference: Reference, decoder: Node | None) -> 
     return Own(captured, defects.is_captured(captured, *y.shape), decoding)
 
 
-def _explained(request: ExplainRequest, standing: Standing, measure: Measure, made: Run) -> Explained:
+def _explained(
+    request: ExplainRequest, standing: Standing, measure: Measure, made: Run, extent: Extent
+) -> Explained:
     facts, good = measure.facts, good_scores(made)
     best, worst = (facts.high, facts.low) if facts.larger_is_closer else (facts.low, facts.high)
     # Not that of `standing`: an older file of a score does not hold it.
-    weakness = measure.degenerate(request.scores.dataset.dataset, request.scores.Y[0].dataset)
+    weakness = measure.weakness(extent)
     target = float(made.score[-1].mean())
     missing = no_null(standing)
     verdict = judge(
