@@ -31,7 +31,7 @@ _OF_ONE_SIZE = 5
 
 @dataclass(frozen=True)
 class _Limits:
-    """When the signs of frequencies may be exchanged.
+    """When the signs of frequencies may be drawn.
 
     Attributes
     ----------

@@ -6,7 +6,6 @@ import numpy as np
 
 from simopt.analysis.ceilings.noise import Noise
 from simopt.analysis.ceilings.spectra import Signal
-from simopt.typing import FloatArray
 
 ERRORS = 2.5
 """The interval covers this many standard errors of ||S||^2. With 2, it often missed the truth for few
@@ -42,9 +41,3 @@ def estimate(signal: Signal, noise: Noise, rng: np.random.Generator) -> tuple[fl
         nbs(broad=False, errors=-ERRORS * signal.caution) - margin,
         nbs(broad=True, errors=ERRORS) + margin,
     )
-
-
-def score(A: FloatArray, S: FloatArray) -> float:
-    """Return the NBS of two arrays (n, units) of mean 0."""
-    nuclear = np.linalg.svd(A.T @ S, compute_uv=False).sum()
-    return float(nuclear / (np.linalg.norm(A) * np.linalg.norm(S)))

@@ -63,7 +63,7 @@ def counts_directions(measure: Measure) -> bool:
 
 
 def _cross_validated(measure: Measure) -> bool:
-    return measure.facts.family == "regression" and getattr(measure, "folds", None) is not None
+    return measure.facts.family == "regression" and measure.cross_validated
 
 
 def lowered(measure: Measure, value: float, low: float) -> float:
