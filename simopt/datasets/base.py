@@ -257,7 +257,8 @@ def same_rows(X: Dataset, Y: Dataset) -> None:
         labels_x, labels_y = X.labels[name], Y.labels[name]
         if (labels_x.dtype.kind == "U") != (labels_y.dtype.kind == "U"):  # one file holds the numbers as text
             labels_x, labels_y = labels_x.astype(str), labels_y.astype(str)
-        differs = np.flatnonzero(labels_x != labels_y)
+        missing = (labels_x != labels_x) & (labels_y != labels_y)  # NaN on both sides
+        differs = np.flatnonzero((labels_x != labels_y) & ~missing)
         if len(differs):
             row = int(differs[0])
             reordered = sorted(map(str, labels_x)) == sorted(map(str, labels_y))

@@ -190,7 +190,10 @@ def found_rows(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, .
     rows = X.structure().joined(Y, X.looks_for_nothing)
     if any(side.looks_for_nothing for side in sides):
         return rows, ()
-    return found(rows, {side.name: side.samples() for side in sides})
+    names = [side.name for side in sides]
+    if len(set(names)) < len(names):  # two files of one name are two sides
+        names = ["X", "Y"]
+    return found(rows, {name: side.samples() for name, side in zip(names, sides, strict=True)})
 
 
 def told_rows(X: Dataset, Y: Dataset | None = None) -> Rows:

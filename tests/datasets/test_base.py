@@ -104,6 +104,10 @@ def test_rows_that_differ_and_rows_in_another_order() -> None:
     same_rows(X, replace(X, labels={"image": np.array(["a", "b", "c", "d"]), "other": np.arange(4)}))
     numbers, text = (replace(X, labels={"image": labels}) for labels in (np.arange(4), list("0123")))
     same_rows(numbers, text)
+    missing = replace(X, labels={"image": np.array([0, np.nan, 2, 3])})
+    same_rows(missing, missing)
+    with pytest.raises(InputError, match="image of row 1 is nan in X and 1 in X"):
+        same_rows(missing, numbers)
     with pytest.raises(InputError, match="image of row 0 is a in X and b in X; .*another order: .*image"):
         same_rows(X, replace(X, labels={"image": np.array(["b", "a", "c", "d"])}))
     with pytest.raises(InputError, match="image of row 2 is c in X and e in X; 1 of 4 rows"):

@@ -105,6 +105,9 @@ def test_equal_samples_are_kept_together_unless_that_is_turned_off() -> None:
     found = simopt.compare(X, repeated, "linreg_cv5", draws=3)
     assert found.standings[0].score == grouped
     assert any("equal samples of Y are taken for repeats of 20" in line for line in found.caveats())
+    alike = simopt.compare(Dataset("it", repeated), Dataset("it", X), "linreg_cv5", draws=0)  # names alike
+    with pytest.warns(RowsWarning):
+        assert alike.standings[0].score == simopt.score(repeated, X, "linreg_cv5")
     (note,) = found.as_json()["measures"]["linreg_cv5"]["notes"]
     assert note in found.caveats()
     off = simopt.compare(X, repeated, "linreg_cv5", draws=3, groups="none")
