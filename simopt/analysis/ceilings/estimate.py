@@ -38,6 +38,7 @@ _ERRORS = 3.0
 _DRAWS, _FEWEST, _SIZE = 6, 3, 1_000_000
 """The largest and smallest number of recordings simulated per spectrum; in between, their size in numbers."""
 _QUARTERS = 4
+"""Parts of the repeats at most: products of four kernels need parts that share no noise."""
 _CORRECTIONS = {
     "cka": "kernel of the signal from parts of the repeats",
     "cka_debiased": "kernel of the signal from parts of the repeats",
@@ -205,6 +206,8 @@ def _simulated(
 
 def _kernels(recording: Recording, noise: Noise) -> tuple[FloatArray, float]:
     """Return CKA and debiased CKA of the average against the signal, (2,), and ||K_S||^2."""
+    # With 12 splits instead of 3 the error of CKA of 100 conditions falls from .0103 to .0097 for 2 to 9
+    # repeats, and from .0061 to .0046 for 4 to 9; for 8 repeats of each only from .0032 to .0031.
     splits = 12
     if np.ptp(recording.counts) == 0:
         # Two repeats have one split; four have one into quarters, which make three pairs of halves.
