@@ -219,12 +219,12 @@ def choose(
         The number of conditions, which are exchanged whole, if the samples are time x condition, time
         outermost.
     seed : int
-        Seed of the copies that the test of stationarity draws.
+        Of the copies that the test of stationarity draws.
     """
     rows = Rows() if rows is None else rows
     kind, items = _items(len(X), rows, conditions)
     exchange = _chosen(X, Y, rows.order, kind, items, seed)
-    if rows.blocks is None or items.restricted or exchange.null is None:
+    if rows.blocks is None or kind == "blocks" or items.restricted or exchange.null is None:
         return exchange
     return replace(
         exchange, why=f"{exchange.why}; blocks rule out no order, as all {items.words} lie in each"
@@ -234,6 +234,7 @@ def choose(
 def _chosen(
     X: FloatArray, Y: FloatArray, order: Order | None, kind: Kind, items: _Items, seed: int
 ) -> Exchange:
+    """Return what :func:`choose` returns, for items and a declared order."""
     if items.means and items.spanning:
         return _none(
             kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -226,20 +226,17 @@ def nulls(
 
 def _by_rows(
     measures: Sequence[Measure], samples: int, rows: Rows | None
-) -> Iterator[tuple[Rows | None, list[Measure]]]:
-    """Give the measures that exchange the same items, with what belongs together for them.
+) -> Iterable[tuple[Rows | None, list[Measure]]]:
+    """Return the measures that exchange the same items, with what belongs together for them.
 
     A measure that is told its repeats or conditions, such as crossnobis, has groups of its own.
     """
-    alike: dict[bytes, list[Measure]] = {}
-    own: dict[bytes, Rows | None] = {}
+    alike: dict[bytes, tuple[Rows | None, list[Measure]]] = {}
     for measure in measures:
         groups = measure.groups_of(samples)
-        key = b"" if groups is None else groups.tobytes()
-        own[key] = rows if groups is None else replace(rows or Rows(), groups=groups)
-        alike.setdefault(key, []).append(measure)
-    for key, together in alike.items():
-        yield own[key], together
+        held = rows if groups is None else replace(rows or Rows(), groups=groups)
+        alike.setdefault(b"" if groups is None else groups.tobytes(), (held, []))[1].append(measure)
+    return alike.values()
 
 
 def _others(

@@ -86,7 +86,8 @@ def of_nulls(standings: Sequence[Standing]) -> list[str]:
             if kind != UNRELATED and reason and reason == standing.percentile_reason:
                 continue  # said once
             line = f"no percentile{of}: {reason}" if reason else f"null{of}: {null.exchanged}, as {null.why}"
-            held |= set() if reason else {line}
+            if not reason:
+                held.add(line)
             lines.setdefault(line, []).append(standing.measure)
         for note in standing.notes:
             lines.setdefault(note, [])
