@@ -45,8 +45,8 @@ class _Limits:
 # to 25 % for rows of Cauchy variables.
 _OF_ROWS, _OF_POWER = _Limits(2.5, 2.5, 4.0, 0.01), _Limits(3.0, 3.0, 4.5, 0.0)
 _GO_TOGETHER = 3.0
-"""Coefficients of neighboring frequencies go together beyond so many standard deviations. Of three distances
-one is beyond for 0.8 % of coefficients with random signs, and signs are refused if this is so for X and Y."""
+"""Coefficients of neighboring frequencies count as dependent beyond this many standard deviations. With
+random signs 0.8 % are beyond at one of three distances, and a null is refused only if both X and Y are."""
 
 SLOW = 3
 """Polynomials of the position of a row up to this degree count as slow changes and keep their signs:
@@ -343,11 +343,12 @@ def innovations(sides: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, Float
 def stationary(rows: FloatArray, blocks: LabelArray, rng: np.random.Generator) -> float:
     """Return the p-value of a test of stationarity: small if rows jump, drift or change their power.
 
-    Up to five statistics are compared with those of 199 copies whose discrete cosine coefficients have random
-    signs: how much power differs between ten windows; how much the squared steps of the path differ, for
-    means of 1, 3 and 10 rows, if there are four such means; and the largest autocorrelation at lags from a
-    tenth to nine tenths of the rows. The result is 1 - (1 - p)^k, p the smallest of their k p-values.
-    Of wide rows the leading 20 principal components are looked at.
+    Up to five statistics are compared with those of 199 copies, in which the discrete cosine coefficients of
+    the rows have random signs: how much power differs between ten windows; how much the squared differences
+    of successive means of 1, 3 and 10 rows vary, if there are four such means; and the largest
+    autocorrelation at lags from a tenth to nine tenths of the rows. The result is 1 - (1 - p)^k, where p is
+    the smallest of the k p-values. Of rows with more than 20 columns only 20 principal components are
+    tested.
     """
     basis = Basis(blocks, 1.0)
     centered = _leading(_centered(rows, blocks))

@@ -169,7 +169,7 @@ class _Items:
         return changed
 
     def orders(self, count: int, rng: np.random.Generator) -> Iterator[LabelArray]:
-        """Give orders of the items: ``count`` random ones, or all but the present one if there are few."""
+        """Yield ``count`` random orders of the items; if few orders exist, all except the present one."""
         drawn: Iterable[Sequence[Any]]
         if self.possible < _ALL:  # the first permutation is the present order
             drawn = islice(product(*(permutations(items) for items in self.classes)), 1, None)
@@ -182,7 +182,7 @@ class _Items:
             yield order
 
     def permuted(self, Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-        """Give data whose items have changed places."""
+        """Yield data (n, q) whose items have changed places."""
         vectors = self.vectors(Y) if self.means else np.empty(0)
         for order in self.orders(count, rng):
             if self.means:
@@ -219,7 +219,7 @@ def choose(
         The number of conditions, which are exchanged whole, if the samples are time x condition, time
         outermost.
     seed : int
-        Of the copies that the test of stationarity draws.
+        Seed of the copies that the test of stationarity draws.
     """
     rows = Rows() if rows is None else rows
     kind, items = _items(len(X), rows, conditions)
