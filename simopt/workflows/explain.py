@@ -36,7 +36,7 @@ from simopt.store.reader import Run
 from simopt.typing import Node
 from simopt.workflows import compare, run
 from simopt.workflows.compare import DRAWS, CompareRequest
-from simopt.workflows.data import Data, DataLike, found_rows, structured
+from simopt.workflows.data import Data, DataLike, found_rows, in_float64, structured
 from simopt.workflows.request import ShouldStop, measure_nodes, name_of, never
 from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import RunRequest
@@ -190,15 +190,18 @@ def carry_out(
                 f"{measure.name} has no gradient, so no run can explain its scores; leave {measure.name} out."
             )
     # X is decomposed once, in float64, which scores need; each run converts it to its own precision.
-    reference = Reference.of(X.samples().astype(np.float64), rows=found_rows(X)[0])
+    x = in_float64(X.samples())
+    reference = Reference.of(x, rows=found_rows(X)[0])
+    # A run has the numbers of `simopt run` to the last bit, which keeps rounding errors.
+    of_runs = reference if np.array_equal(x, X.samples()) else None
     runs: dict[str, Run] = {}
     for one in request.runs:
         with watch(one) as observe:
             runs[name_of(one.measure)], _ = run.find_or_make(
-                one, observe, should_stop=should_stop, reference=reference, fits=partial(fits, one)
+                one, observe, should_stop=should_stop, reference=of_runs, fits=partial(fits, one)
             )
     standings = compare.carry_out(scores, should_stop=should_stop, reference=reference).standings
-    y = Y.samples().astype(np.float64)
+    y = in_float64(Y.samples())
     own = _own(X, Y, reference, request.runs[0].decoder)
     extent = Extent(reference, y)
     explained = [
@@ -261,7 +264,7 @@ def _no_ceiling(standings: Sequence[Standing], name: str) -> str:
 
 
 def _own(X: Dataset, Y: Dataset, reference: Reference, decoder: Node | None) -> Own:
-    y = torch.from_numpy(Y.samples().astype(np.float64))
+    y = torch.from_numpy(in_float64(Y.samples()))
     captured = captured_variance(Moments(reference, y)).numpy()
     decoding = {}
     if decoder:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from simopt import catalogue
-from simopt.analysis.nulls import UNRELATED, Null
 from simopt.errors import LabelWarning, warn
 from simopt.optimization.trajectory import StopReason, Trajectory
 from simopt.report.tables import PCS, summarize
@@ -26,6 +25,7 @@ from simopt.workflows.run_request import RunRequest, stored_runs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from simopt.analysis.nulls import Null
     from simopt.measures import Measure, Reference
     from simopt.workflows.session import OnState
 
@@ -109,9 +109,11 @@ class RunResult(Result, Trajectory):
     @property
     def null(self) -> Null | None:
         """The scores of unrelated data; None for a run without ``nulls``."""
-        facts = {"rows": "", "exchanged": "none", "why": ""} | self.run.null_facts
         if not self.run.null:
             return None
+        from simopt.analysis.nulls import UNRELATED, Null
+
+        facts = {"rows": "", "exchanged": "none", "why": ""} | self.run.null_facts
         exchanged = None if facts["exchanged"] == "none" else facts["exchanged"]
         return Null(
             UNRELATED,

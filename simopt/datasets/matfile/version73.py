@@ -77,7 +77,7 @@ class Mat73:
         if kind == "cell" or h5py.check_ref_dtype(item.dtype) is h5py.Reference:
             if depth > DEPTH:  # references may form a circle
                 raise InputError(
-                    f"{what} is a cell array of over {DEPTH} levels, or one that holds itself; save fewer levels."
+                    f"{what} is a cell array of over {DEPTH} levels, or holds itself; save fewer levels."
                 )
             references = () if empty else _content(item).ravel()
             return [self._plain(self.file[reference], name, depth + 1) for reference in references]
