@@ -23,6 +23,8 @@ from simopt.typing import Node
 
 _NAMES = ("name", "aliases")
 _MEASURES = "simopt.measures."
+_SHOWN = 6
+"""How many measures an error lists of those that lack an option."""
 _COMPLETE = ("measure", "dataset", "decoder", "init")
 """Groups whose yamls list every option of their classes, so that options are checked without an import."""
 
@@ -157,7 +159,7 @@ def read(group: str, name: str) -> dict[str, Any]:
     if owner is not None:
         node = _load(group, owner)
         return {**node, **node["aliases"][name], "name": name}
-    raise checks.unknown(name, [*entries, *aliases(group)], group)
+    raise checks.unknown(name, entries, group, also=aliases(group))
 
 
 def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
@@ -180,6 +182,7 @@ def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
     InputError
         The name of the entry or of an option is unknown.
     """
+    refuse_both_spellings(options)
     if isinstance(entry, str):
         entry = read(group, entry)
     elif not isinstance(entry, Mapping):
@@ -196,6 +199,48 @@ def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
         arguments = {key: chosen[key] for key in chosen if key not in ("_target_", "_partial_", *_NAMES)}
         check_options(locate(target, group), arguments, title, partial=group == "measure")
     return chosen
+
+
+def refuse_both_spellings(keys: Collection[str]) -> None:
+    """Raise an error if ``keys`` name one option twice, by its current and by its former name."""
+    for former, name in FORMER_NAMES.items():
+        if former in keys and name in keys:
+            raise InputError(f"{former} and {name} are the same option; give only {name}.")
+
+
+def shared(group: str, entries: Sequence[Node], options: Node) -> list[dict[str, Any]]:
+    """Return for each of several configuration nodes those of ``options`` that its class has.
+
+    A node that is alone gets all of them; :func:`node` says what is wrong with one that it does not have.
+
+    Raises
+    ------
+    InputError
+        There is an option that none of several nodes has.
+    """
+    refuse_both_spellings(options)
+    if len(entries) == 1:
+        return [dict(options)]
+    of_each = [{key: options[key] for key in options if _has_option(group, one, key)} for one in entries]
+    for key in options:
+        if not any(key in taken for taken in of_each):
+            listed = ", ".join(str(one.get("name", one["_target_"])) for one in entries[:_SHOWN])
+            more = f" and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
+            raise InputError(
+                f"None of {listed}{more} has an option {key!r}; leave it out, or name one that has it."
+            )
+    return of_each
+
+
+def _has_option(group: str, entry: Node, key: str) -> bool:
+    """Return whether the class or function of a node has an option; an object that was built takes none."""
+    if "_object_" in entry:
+        return False
+    target = entry.get("_target_")
+    known: Collection[str] | None = _keys(group).get(str(target))
+    if known is None:
+        known = _parameters(locate(target, group))
+    return known is None or FORMER_NAMES.get(key, key) in known
 
 
 def in_ids(options: Mapping[str, Any], target: str) -> dict[str, Any]:
@@ -364,15 +409,21 @@ def check_options(target: Callable[..., Any], options: Node, title: str, *, part
     partial : bool
         If true, parameters without a default are passed later, and the error message leaves them out.
     """
-    try:
-        parameters = inspect.signature(target).parameters
-    except (ValueError, TypeError):  # some built-ins have no signature
-        return
-    # A function with **options accepts every name.
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+    parameters = _parameters(target)
+    if parameters is None:
         return
     passed_later = [name for name, p in parameters.items() if partial and p.default is p.empty]
     _refuse_unknown(options, parameters, title, passed_later)
+
+
+def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    """Return the parameters of a class or function; None if it has no signature, or accepts every name."""
+    try:
+        parameters = inspect.signature(target).parameters
+    except (ValueError, TypeError):  # some built-ins have no signature
+        return None
+    every = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return None if every else parameters
 
 
 def _refuse_unknown(options: Node, valid: Collection[str], title: str, hidden: Sequence[str] = ()) -> None:

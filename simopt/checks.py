@@ -203,17 +203,19 @@ def same_axes(x: tuple[int, ...], y: tuple[int, ...]) -> None:
         )
 
 
-def unknown(value: str, choices: Iterable[str], what: str) -> InputError:
+def unknown(value: str, choices: Iterable[str], what: str, also: Iterable[str] = ()) -> InputError:
     """Return the error for a name that is not among ``choices``.
 
-    The message lists similar names, or the valid names if none is similar.
+    The message lists similar names, also those in ``also``; if none is similar, it lists the choices.
     """
-    names = sorted(choices)
-    nearest = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
+    listed = sorted(choices)
+    names = [*listed, *also]
+    nearest = [name for name in names if name.lower() == value.lower()]
+    nearest = nearest or difflib.get_close_matches(value.lower(), names, n=3, cutoff=0.5)
     if nearest:
         return InputError(f"Unknown {what} {value!r}; the nearest: {', '.join(nearest)}.")
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    shown = ", ".join(names[:_NAMES_SHOWN]) + more
+    more = f" and {len(listed) - _NAMES_SHOWN} more" if len(listed) > _NAMES_SHOWN else ""
+    shown = ", ".join(listed[:_NAMES_SHOWN]) + more
     return InputError(f"Unknown {what} {value!r}; there are: {shown}.")
 
 

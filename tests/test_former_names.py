@@ -12,7 +12,7 @@ import torch
 
 from simopt import catalogue, datasets, measures
 from simopt.analysis.decoding import Decoder
-from simopt.app.config import requests
+from simopt.app.config import requests, settings
 
 # The examples of the README at commit 3b344f4, word for word: people have code like it.
 LAB_MEASURES = '''\
@@ -145,7 +145,7 @@ def test_a_measure_by_its_former_name() -> None:
         request = requests.run(["measure=procrustes_normalised"])
     assert request.digest == requests.run(["measure=procrustes_normalized"]).digest
     with pytest.warns(DeprecationWarning, match="procrustes_normalized"):
-        nodes, _ = requests.measures(["measure=cka,procrustes_normalised"], ["cka"])
+        nodes, _ = settings.measures(["measure=cka,procrustes_normalised"], ["cka"])
     assert [node["name"] for node in nodes] == ["cka", "procrustes_normalized"]
 
 

@@ -9,12 +9,14 @@ True
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from simopt import catalogue, checks
 from simopt.datasets.base import Dataset, Loader
 from simopt.datasets.recording import Recording
 from simopt.datasets.trials import Trials
+from simopt.errors import InputError
 from simopt.typing import Node
 
 __all__ = [
@@ -36,8 +38,8 @@ def names() -> list[str]:
     return catalogue.names("dataset")
 
 
-def load(name: str, source: str = "auto", **options: Any) -> Dataset:
-    """Load a dataset by name.
+def load(name: str | Path, source: str = "auto", **options: Any) -> Dataset:
+    """Load a dataset by name, or from a file.
 
     Parameters
     ----------
@@ -61,13 +63,13 @@ def load(name: str, source: str = "auto", **options: Any) -> Dataset:
     return loader(name, source, **options).structured()
 
 
-def loader(name: str, source: str = "auto", **options: Any) -> Loader:
+def loader(name: str | Path, source: str = "auto", **options: Any) -> Loader:
     """Return the loader of a dataset by name: an object that describes the dataset and can load it.
 
     Parameters
     ----------
-    name : str
-        One of :func:`names`.
+    name : str or Path
+        One of :func:`names`, or the path of a file; then ``**options`` are those of ``file``.
     source : {"auto", "real", "surrogate"}
         Whether to load a published recording or its surrogate (synthetic data with the same PC spectrum).
         ``real`` takes the recording, and downloads it if it is not in the cache. ``auto`` takes the recording
@@ -81,10 +83,45 @@ def loader(name: str, source: str = "auto", **options: Any) -> Loader:
     InputError
         The dataset or an option is unknown, or an option has an invalid value.
     """
-    node = {**catalogue.read("dataset", name), **options}
-    if "source" in node or source != "auto":
-        node["source"] = source
-    return build(node)
+    named = catalogue.read("dataset", name) if name == "file" else node(name)
+    chosen = {**named, **options}
+    if "source" in chosen or source != "auto":
+        chosen["source"] = source
+    return build(chosen)
+
+
+def is_file(reference: str | Path) -> bool:
+    """Return whether a name of data is the path of an existing file or folder."""
+    return checks.expanded(reference, "the recording").exists()
+
+
+def node(reference: str | Path, **options: Any) -> dict[str, Any]:
+    """Return the configuration node of a dataset of the catalogue or of a file.
+
+    Parameters
+    ----------
+    reference : str or Path
+        One of :func:`names`, or the path of a file.
+    **options
+        Options that override the defaults of the dataset. By default, constant units of a file are kept.
+
+    Raises
+    ------
+    InputError
+        ``reference`` is neither a dataset nor a file, or an option is unknown.
+    """
+    path, name = checks.expanded(reference, "the recording"), str(reference)
+    if path.exists():
+        if "path" in options:
+            raise InputError(f"The recording is {name}; leave path={options['path']} out.")
+        return catalogue.node(
+            "dataset", "file", **{"path": str(path.resolve()), "constant_units": "keep", **options}
+        )
+    if name in names() and name != "file":
+        return catalogue.node("dataset", name, **options)
+    if path.suffix:
+        raise InputError(f"{name}: there is no such file; `simopt datasets` lists the known names.")
+    raise checks.unknown(name, names(), "dataset, and no file,")
 
 
 def build(node: Node) -> Loader:

@@ -60,12 +60,13 @@ def distinct() -> list[str]:
     return [name for name in names(aliases=True) if name not in same]
 
 
-def get(name: str, **options: Any) -> Measure:
+def get(name: str, /, **options: Any) -> Measure:
     """Return the measure of this name or alias; ``options`` replace its defaults.
 
     ``get("cka")(X, Y)`` is the score of X (samples, units) and Y (..., samples, units), and is differentiable
     with respect to Y. To score many Y with one X, call ``get("cka").bind(X)``, which precomputes what depends
-    on X. Another package can provide a measure as an entry point of the group ``simopt.measures``.
+    on X. The option ``name`` is the name that results show, which tells two variants apart. Another package
+    can provide a measure as an entry point of the group ``simopt.measures``.
 
     Raises
     ------
@@ -80,10 +81,16 @@ def get(name: str, **options: Any) -> Measure:
     >>> round(measure(X, 2 * X).item(), 6)
     1.0
     """
+    catalogue.refuse_both_spellings(options)
+    return build({**_listed(name), **options})
+
+
+def _listed(name: str) -> Node:
+    """Return the configuration node of a measure of the catalogue, or of another package."""
     if not catalogue.has("measure", name):
         for entry in importlib.metadata.entry_points(group="simopt.measures", name=name):
-            return build({"_target_": entry.value.replace(":", "."), "name": name, **options})
-    return build({**catalogue.read("measure", name), **options})
+            return {"_target_": entry.value.replace(":", "."), "name": name}
+    return catalogue.read("measure", name)
 
 
 def build(node: Node) -> Measure:
@@ -165,7 +172,9 @@ def score(
         signal, as repeats of a stimulus do: cross-validated measures keep them together. Samples of one block
         share a nuisance, as samples of one session do; no score depends on blocks.
     **options
-        Options of the measures that are given by name, for instance ``penalty=3`` for ``ridge100``.
+        Options of the measures that are given by name, for instance ``penalty=3`` for ``ridge100``. Each goes
+        to every measure that has it. Two variants of one measure are given as
+        ``[get("cka"), get("cka", name="angular", form="angular")]`` (``get`` of :mod:`simopt.measures`).
 
     Returns
     -------
@@ -177,8 +186,8 @@ def score(
     ------
     InputError
         X or Y is not numeric, not finite, constant, or of another shape; X and Y have fewer than 3 samples
-        or differ in samples; ``groups`` or ``blocks`` does not fit X; the measure cannot score these data; or
-        a measure or option is unknown.
+        or differ in samples; ``groups`` or ``blocks`` does not fit X; the measure cannot score these data; a
+        measure or option is unknown; or no measure is named, or one is named twice.
 
     Examples
     --------
@@ -204,16 +213,32 @@ def score(
         rows, notes = found(rows, {"X": x, "Y": y})
     reference = Reference.of(x, rows=rows)
     scores: dict[str, float] = {}
-    for choice in choices:
-        named = isinstance(choice, str)
-        if not named and not hasattr(choice, "bind"):
-            raise InputError(f"measure is {choice!r}; give a name in simopt.measures.names(), or a measure.")
-        if options and not named:
-            raise InputError(
-                f"measure {choice.name} already has its options; pass {', '.join(options)} to measures.get."
-            )
-        built = get(choice, **options) if named else choice
-        scores[choice if named else choice.name] = float(built.bind(reference)(y))
+    for built in _chosen(choices, options):
+        scores[built.name] = float(built.bind(reference)(y))
         if notes and built.cross_validated:
             warn(f"{built.name}: {notes[0]}", RowsWarning)
     return scores if several else next(iter(scores.values()))
+
+
+def _chosen(choices: Sequence[Any], options: Node) -> list[Measure]:
+    """Return the measures that names and measures stand for, with the options that each of them has."""
+    if not choices:
+        raise InputError("measure is empty; name one, for instance cka.")
+    nodes: list[Node] = []
+    for choice in choices:
+        if not isinstance(choice, str) and not hasattr(choice, "bind"):
+            raise InputError(f"measure is {choice!r}; give a name in simopt.measures.names(), or a measure.")
+        built = {"_object_": choice, "name": getattr(choice, "name", "")}
+        nodes.append(_listed(choice) if isinstance(choice, str) else built)
+    fixed = [node["name"] for node in nodes if "_object_" in node]
+    if options and len(fixed) == len(nodes):
+        raise InputError(
+            f"measure {fixed[0]} already has its options; pass {', '.join(options)} to measures.get."
+        )
+    taken = catalogue.shared("measure", nodes, options)
+    measures = [build({**node, **own}) for node, own in zip(nodes, taken, strict=True)]
+    names = [measure.name for measure in measures]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"The measure {twice} is named twice; give one another name: get(..., name=NAME).")
+    return measures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -38,11 +39,14 @@ class Data:
         The data that the caller passed in; None if a configuration names them.
     label : str or None
         The name that tables and figures show. None: the name of the dataset.
+    called : str
+        The first name of the settings of these data in error messages, as in ``dataset.key=NAME``.
     """
 
     node: Node
     given: Dataset | None = field(default=None, repr=False)
     label: str | None = None
+    called: str = "dataset"
     _hash_of: Callable[[Path], str] = field(default_factory=FileHashes, init=False, repr=False, compare=False)
 
     @classmethod
@@ -84,21 +88,14 @@ class Data:
         InputError
             ``reference`` is neither a dataset nor a file, or an option is unknown.
         """
-        path = checks.expanded(reference, "the recording")
-        if path.exists():
-            defaults: dict[str, Any] = {"path": str(path.resolve()), "constant_units": "keep"}
-            if ids is not None:
-                # Of the labels of the file only those that are asked for are read.
-                named = [options.get(key) or [] for key in ("groups", "blocks")]
-                lists = [[names] if isinstance(names, str) else names for names in named]
-                names = dict.fromkeys([ids, *lists[0], *lists[1]])
-                defaults["labels"] = [name for name in names if name not in ("none", "condition")]
-            return cls(catalogue.node("dataset", "file", **{**defaults, **options}))
-        if reference in datasets.names() and reference != "file":
-            return cls(catalogue.node("dataset", reference, **options))
-        if path.suffix:
-            raise InputError(f"{reference}: there is no such file; `simopt datasets` lists the known names.")
-        raise checks.unknown(reference, datasets.names(), "dataset, and no file,")
+        labels = {}
+        if ids is not None and datasets.is_file(reference):
+            # Of the labels of the file only those that are asked for are read.
+            named = [options.get(key) or [] for key in ("groups", "blocks")]
+            lists = [[names] if isinstance(names, str) else names for names in named]
+            names = dict.fromkeys([ids, *lists[0], *lists[1]])
+            labels["labels"] = [name for name in names if name not in ("none", "condition")]
+        return cls(datasets.node(reference, **{**labels, **options}))
 
     @cached_property
     def loader(self) -> Loader:
@@ -127,11 +124,19 @@ class Data:
             return self.given
         key = json.dumps(self.identity(self._hash_of), sort_keys=True) + self.name
         # Taking it out and putting it back moves it to the end: the first one is the least recently used.
-        dataset = _cache.pop(key) if key in _cache else self.loader.structured()
+        dataset = _cache.pop(key) if key in _cache else self._loaded()
         _cache[key] = dataset
         while len(_cache) > 1 and sum(data.responses.nbytes for data in _cache.values()) > _CACHE_BYTES:
             del _cache[next(iter(_cache))]
         return dataset
+
+    def _loaded(self) -> Dataset:
+        try:
+            return self.loader.structured()
+        except InputError as error:
+            # Readers name the settings of X; those of Y have another first name.
+            text = re.sub(r"\bdataset\.(?=\w+=)", f"{self.called}.", str(error))
+            raise InputError(text) from error
 
     def identity(self, hash_of: Callable[[Path], str]) -> dict[str, Any]:
         """Return plain values that identify the data, without loading a file or generating a surrogate.

@@ -323,19 +323,27 @@ def name_of(node: Node) -> str:
 
 
 def measure_nodes(measures: Any, **options: Any) -> tuple[dict[str, Any], ...]:
-    """Return the configuration nodes of one measure or several, all with the same ``options``.
+    """Return the configuration nodes of one measure or several; an option goes to all that have it.
 
     Raises
     ------
     InputError
-        Two measures have the same name, or :func:`measure_node` refuses one.
+        Two measures have the same name, no measure has an option, or :func:`measure_node` refuses one.
     """
     listed = measures if isinstance(measures, list | tuple) else [measures]
-    nodes = tuple(measure_node(measure, **options) for measure in listed)
+    if len(listed) > 1 and options:
+        listed = [measure_node(measure) for measure in listed]
+        of_each = catalogue.shared("measure", listed, options)
+    else:
+        of_each = [options] * len(listed)
+    nodes = tuple(measure_node(measure, **taken) for measure, taken in zip(listed, of_each, strict=True))
     names = [name_of(node) for node in nodes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{', '.join(names)}: the measure {twice} is named twice; name each measure once.")
+        raise InputError(
+            f"{', '.join(names)}: the measure {twice} is named twice; name each measure once, or give one "
+            f"another name: measure=NAME:{twice} (name=NAME in measures.get)."
+        )
     return nodes
 
 

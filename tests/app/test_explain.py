@@ -10,7 +10,7 @@ import pytest
 
 import simopt as package
 from simopt import components
-from simopt.app.config import requests
+from simopt.app.config import requests, settings
 from simopt.errors import InputError
 from simopt.store import shelf
 from simopt.workflows import explain, session
@@ -350,7 +350,7 @@ def test_a_score_above_its_ceiling_is_commented_on(here: Path, X: np.ndarray, si
 
 def test_measures_are_split_from_other_overrides() -> None:
     def names(overrides: list[str]) -> tuple[list[str], list[str]]:
-        nodes, rest = requests.measures(overrides, ["nbs"])
+        nodes, rest = settings.measures(overrides, ["nbs"])
         return [node["name"] for node in nodes], rest
 
     given = ["measure=cka,nbs", "dataset.seed=1", "measure=[linreg]"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from simopt.app.terminal.console import Output, command, titled_bar
-from simopt.app.terminal.options import FigureFile, Overrides, OwnFile, Recording
+from simopt.app.terminal.options import ConfigDir, FigureFile, Overrides, OwnFile, Recording
 from simopt.app.terminal.signals import stop_signals
 
 By = Annotated[
@@ -26,6 +26,7 @@ def attribute(
     by: By = "pcs",
     figure: FigureFile = None,
     top: Top = 10,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Rank PCs, samples or units by how much the score of Y against X changes when each is left out.
 
@@ -34,7 +35,7 @@ def attribute(
 
     The result is stored in the folder log.dir (default: outputs), and the same command reads it from there.
 
-    Keys: measure (default: cka), measure.OPTION, dataset.OPTION, log.dir, force.
+    Keys: measure (default: cka), measure.OPTION, dataset.OPTION, y.OPTION, log.dir, force.
 
     Example: simopt attribute recording.npy model.npy measure=cka --by samples --figure samples.png
     """
@@ -42,7 +43,7 @@ def attribute(
     from simopt.app.terminal.tables import attribution_table
     from simopt.workflows.attribute import carry_out
 
-    request = requests.attribute(x, y, overrides or [], by)
+    request = requests.attribute(x, y, overrides or [], by, config_dir)
     with stop_signals() as stopped, titled_bar() as observe:
         result = carry_out(request, observe, should_stop=stopped)
     if figure is not None:

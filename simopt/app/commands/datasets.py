@@ -8,7 +8,7 @@ import typer
 
 from simopt.app.terminal import completion
 from simopt.app.terminal.console import Output, command, download_bar, print_json, say
-from simopt.app.terminal.options import AsJson, FigureFile
+from simopt.app.terminal.options import AsJson, ConfigDir, FigureFile, Recording
 
 if TYPE_CHECKING:
     from simopt.datasets import Dataset
@@ -71,25 +71,29 @@ def fetch(name: Name, as_json: AsJson = False) -> None:
 @command
 def show(
     output: Output,
-    name: Name,
+    name: Recording,
     options: Options = None,
     figure: FigureFile = None,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Show the spectrum and labels of a dataset.
 
     The output includes the participation ratio, and how well each label can be decoded from the data.
 
-    Example: simopt datasets show file path=recording.h5 --figure spectrum.png
+    Example: simopt datasets show recording.h5 --figure spectrum.png
     """
     from simopt import catalogue
-    from simopt.app.config import requests
+    from simopt.app.config import settings
     from simopt.app.terminal.tables import dataset_table
     from simopt.workflows.data import Data
 
-    requests.own_code()
+    settings.own_code()
     overrides = [f"dataset.{option}" for option in options or []]
-    chosen, _ = requests.dataset_options(overrides, "give an option of the dataset as OPTION=VALUE.")
-    dataset = Data(catalogue.node("dataset", name, **chosen)).dataset
+    chosen, _ = settings.dataset_options(overrides, "give an option of the dataset as OPTION=VALUE.")
+    if name == "file":
+        dataset = Data(catalogue.node("dataset", name, **chosen)).dataset
+    else:
+        dataset = settings.named(name, config_dir, **chosen).dataset
     card = _card(dataset)
     if figure is not None:
         from simopt.report.figures import save_spectrum

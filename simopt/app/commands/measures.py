@@ -8,6 +8,7 @@ import typer
 
 from simopt.app.terminal import completion
 from simopt.app.terminal.console import Output, command
+from simopt.app.terminal.options import ConfigDir
 
 Name = Annotated[
     str | None,
@@ -20,7 +21,7 @@ Name = Annotated[
 
 
 @command
-def measures(output: Output, name: Name = None) -> None:
+def measures(output: Output, name: Name = None, config_dir: ConfigDir = None) -> None:
     """List the measures, or describe one: formula, source, invariances, aliases.
 
     Other commands take a name or an alias as measure=NAME, and the options of the measure as
@@ -29,12 +30,19 @@ def measures(output: Output, name: Name = None) -> None:
     Example: simopt measures cka
     """
     from simopt import measures as catalogue
+    from simopt.app.config import settings
     from simopt.app.terminal.tables import measure_card, measures_table
     from simopt.measures import describe
 
+    def built(listed: str) -> catalogue.Measure:
+        own = settings.entry("measure", listed, config_dir)
+        return catalogue.get(own) if isinstance(own, str) else catalogue.build(own)
+
+    settings.own_code()
     if name is None:
-        cards = [describe(catalogue.get(listed)) for listed in catalogue.names()]
+        own = [] if config_dir is None else [path.stem for path in (config_dir / "measure").glob("*.yaml")]
+        cards = [describe(built(listed)) for listed in sorted({*catalogue.names(), *own})]
         output.deliver(cards, lambda: [measures_table(cards)])
     else:
-        card = describe(catalogue.get(name))
+        card = describe(built(name))
         output.deliver(card, lambda: [measure_card(card)])

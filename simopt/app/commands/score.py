@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simopt.app.terminal.console import Output, command
 from simopt.app.terminal.options import (
+    ConfigDir,
     Draws,
     FigureFile,
     Identifiers,
@@ -25,6 +26,7 @@ def score(
     snr: Snr = None,
     ids: Identifiers = None,
     figure: FigureFile = None,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Score Y against the recording X with one, several or all measures, in float64.
 
@@ -35,7 +37,8 @@ def score(
 
     Scores are stored in the folder log.dir (default: outputs), and the same command reads them from there.
 
-    Keys: measure=NAME,NAME or measure=all (default: cka), measure.OPTION, dataset.OPTION, log.dir, force.
+    Keys: measure=NAME,NAME or measure=all (default: cka), measure.OPTION,
+    measure.NAME.OPTION, dataset.OPTION, y.OPTION, log.dir, force.
 
     Example: simopt score recording.npy model.npy measure=cka,nbs --draws 200
     """
@@ -43,7 +46,7 @@ def score(
     from simopt.app.terminal.tables import scores_table
     from simopt.workflows.compare import carry_out
 
-    request = requests.score(x, y, overrides or [], draws=draws, snr=snr, ids=ids)
+    request = requests.score(x, y, overrides or [], config_dir, draws=draws, snr=snr, ids=ids)
     with stop_signals() as stopped:
         result = carry_out(request, should_stop=stopped)
     if figure is not None:

@@ -135,7 +135,7 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
     ConfigStore.instance().store(name=f"{command}_schema", node=schema(request_type(command)))
 
     def node_of(overrides: Sequence[str], **options: bool) -> DictConfig:
-        expanded = [part for override in overrides for part in _expand(override, overrides)]
+        expanded = [_opened(override) for override in overrides]
         try:
             return hydra_compose(command, [*search, *expanded], **options)
         except (HydraException, OmegaConfBaseException, ValueError):
@@ -163,16 +163,9 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
         GlobalHydra.instance().hydra = outer
 
 
-def _expand(override: str, overrides: Sequence[str]) -> list[str]:
-    """Return what Hydra understands instead of an alias, a function of the user's own, or an open option."""
+def _opened(override: str) -> str:
+    """Return an override as Hydra takes it: an option of a group may be one that its YAML file lacks."""
     _short(override)
-    alias = override.removeprefix("measure=").strip("'\"")
-    if override != alias and alias in catalogue.FORMER_NAMES:
-        return [f"measure={catalogue.current(alias)}"]
-    owner = catalogue.aliases("measure").get(alias) if override != alias else None
-    if owner is not None:
-        options = {**catalogue.read("measure", alias)["aliases"][alias], "name": alias}
-        return [f"measure={owner}", *(f"++measure.{key}={_written(value)}" for key, value in options.items())]
     group, _, name = override.partition("=")
     if group in _GROUPS:
         value = parse([override])[0].value()
@@ -180,10 +173,11 @@ def _expand(override: str, overrides: Sequence[str]) -> list[str]:
             raise checks.unknown(name, catalogue.names(group), group)
         # Of a list Hydra would merge the options of all entries, under the name of the last.
         if isinstance(value, list) and len(value) > 1:
-            raise InputError(f"{override}: give one {group}, or run several with simopt sweep {group}=A,B.")
-    if override.startswith("measure._target_=") and not any(o.startswith("measure=") for o in overrides):
-        return ["measure=function", override]
-    return [_OPEN_NODE.sub("++", override)]
+            names = ",".join(map(str, value))
+            raise InputError(
+                f"{override}: only one {group} is taken; for several: simopt sweep {group}={names}."
+            )
+    return _OPEN_NODE.sub("++", override)
 
 
 def _short(override: str) -> None:
@@ -193,10 +187,6 @@ def _short(override: str) -> None:
             f"{override[:40]}...: it has {len(override)} characters; at most {_LONGEST} are allowed. "
             "Write the value to a YAML file of your own, and name its folder with --config-dir."
         )
-
-
-def _written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _searchpath(config_dir: Path) -> str:

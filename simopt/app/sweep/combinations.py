@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override, RangeSweep
 from omegaconf import OmegaConf
 
 from simopt import checks
-from simopt.app.config import requests
+from simopt.app.config import requests, settings
 from simopt.app.config.compose import COMMANDS, NodeOf, keys, parse, plain, session
 from simopt.errors import InputError
 from simopt.workflows.joint import JointRequest
@@ -48,7 +48,8 @@ def combinations(
     """
     titled: list[Titled] = []
     with session(config_dir) as node_of:
-        user = _axes(overrides)
+        files = [word for word in overrides if settings.is_file(word)]
+        user = _axes([word for word in overrides if word not in files])
         experiments = user.pop(next((key for key in user if key.lstrip("+") == "experiment"), ""), None)
         of_hydra = [user.pop(key)[0] for key in list(user) if _root(key) == "hydra"]
         for chosen in [[]] if experiments is None else [[experiment] for experiment in experiments]:
@@ -65,43 +66,55 @@ def combinations(
                 )
             params = dict(hydra.sweeper.params or {})
             if "parts" in params:
-                commands = _of_parts(list(params["parts"]), user)
+                commands = _of_parts(list(params["parts"]), user, own_data=bool(files) or "dataset" in user)
             else:
                 axes = _axes([f"{key}={value}" for key, value in params.items()])
                 commands = [("run", _axes(chosen) | axes | user)]
             for command, varied in commands:
-                titled += _combined(command, varied, node_of, config_dir)
+                titled += _combined(command, varied, files, node_of, config_dir)
     launcher: Any = OmegaConf.to_container(hydra.launcher, resolve=False)
     return titled, launcher
 
 
-def _combined(command: str, axes: Axes, node_of: NodeOf, config_dir: Path | None) -> list[Titled]:
+def _combined(
+    command: str, axes: Axes, files: Sequence[str], node_of: NodeOf, config_dir: Path | None
+) -> list[Titled]:
     """Return the request of every combination of values; the dataset changes last."""
     order = sorted(axes, key=lambda key: not key.lstrip("+").startswith("dataset"))
     varied = {key for key in axes if len(axes[key]) > 1}
-    jobs = math.prod(map(len, axes.values()))
-    if jobs > _MOST_JOBS:
-        raise InputError(f"{jobs} jobs, but at most {_MOST_JOBS} are allowed; divide them into more sweeps.")
+    number = math.prod(map(len, axes.values()))
+    if number > _MOST_JOBS:
+        limit = f"at most {_MOST_JOBS} are allowed; divide them into more sweeps."
+        raise InputError(f"{number} jobs, but {limit}")
     titled: list[Titled] = []
+    jobs: list[Titled]
+    among = axes.get("measure", []) if command == "run" else []
+    if len(settings.measures(among, [], config_dir)[0]) != len(among):
+        raise InputError(f"{among[0]}: a job of a sweep has one measure; separate several by commas.")
+
+    def composed(texts: Sequence[str]) -> dict[str, Any]:
+        return plain(node_of(texts), "run")
+
     for values in itertools.product(*(axes[key] for key in order)):
         words = [value for key, value in zip(order, values, strict=True) if key in (varied or axes)]
-        title = " ".join(words if command == "run" else [command, *words]) or "defaults"
+        job = [*files, *values]
+        # Hydra writes the values of a sweep with a backslash before what its grammar would read.
+        shown = [re.sub(r"\\([\\()\[\]{}:=, \t])", r"\1", word) for word in words]
+        title = " ".join(shown if command == "run" else [command, *shown]) or "defaults"
         try:
-            made: list[Titled]
             if command == "run":
-                requests.own_code()
-                made = [(title, RunRequest(**plain(node_of(list(values)), "run")))]
+                jobs = [(title, requests.run(job, config_dir, among=among, values_of=composed))]
             elif command == "sensitivity":
-                made = [(title, requests.sensitivity(values, config_dir))]
+                jobs = [(title, requests.sensitivity(job, config_dir))]
             else:
-                pairs = requests.joint(values, config_dir)
+                pairs = requests.joint(job, config_dir)
                 one = len(pairs) == 1
-                made = [(title if one else f"{title} {' and '.join(pair.names)}", pair) for pair in pairs]
-            for _, request in made:
-                _check(request)
+                jobs = [(title if one else f"{title} {' and '.join(pair.names)}", pair) for pair in pairs]
+            for _, made in jobs:
+                _check(made)
         except InputError as error:
             raise InputError(f"{title}: {error}" if varied or command != "run" else str(error)) from error
-        titled += made
+        titled += jobs
     return titled
 
 
@@ -115,8 +128,11 @@ def _check(request: Swept) -> None:
     request.check()
 
 
-def _of_parts(parts: Sequence[str], user: Axes) -> Commands:
-    """Return the commands of all parts of an experiment, with the overrides of the user applied."""
+def _of_parts(parts: Sequence[str], user: Axes, *, own_data: bool) -> Commands:
+    """Return the commands of all parts of an experiment, with the overrides of the user applied.
+
+    If the user names data of their own, these replace the datasets of the parts.
+    """
     if not parts:
         raise InputError("The parts of the experiment are empty; list commands with their overrides.")
     unused = {_root(key) for key in user}
@@ -126,9 +142,7 @@ def _of_parts(parts: Sequence[str], user: Axes) -> Commands:
         checks.one_of(command, COMMANDS, "command of a part")
         allowed = keys(command)
         axes = {
-            key: values
-            for key, values in _axes(words).items()
-            if _root(key) != "dataset" or "dataset" not in user
+            key: values for key, values in _axes(words).items() if _root(key) != "dataset" or not own_data
         }
         for key, values in user.items():
             root = _root(key)

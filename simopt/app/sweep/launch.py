@@ -23,7 +23,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from simopt.app.config import requests
+from simopt.app.config import settings
 from simopt.app.config.compose import request_type
 from simopt.app.sweep.combinations import Swept
 from simopt.app.terminal.console import SHOWN
@@ -160,7 +160,7 @@ def request_of(text: str) -> Swept:
     InputError
         A value of the request cannot be used.
     """
-    requests.own_code()
+    settings.own_code()
     config = yaml.safe_load(text)
     request: Swept = request_type(config.pop("command"))(**config)  # type: ignore[assignment]
     return request

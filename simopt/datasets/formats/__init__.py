@@ -28,7 +28,7 @@ from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 from simopt.typing import LabelArray
 
-__all__ = ["LABEL_FILES", "Content", "Options", "check", "opened", "read_labels", "variable_of"]
+__all__ = ["KINDS", "LABEL_FILES", "Content", "Options", "check", "opened", "read_labels", "variable_of"]
 
 LABEL_FILES = (".csv", ".tsv", ".parquet", ".npy", ".npz", ".h5", ".hdf5")
 """The suffixes of the files that :func:`read_labels` can read."""
@@ -45,6 +45,8 @@ _READERS: dict[str, Callable[[Path, Options, ExitStack], Content]] = {
     ".parquet": parquet,
     ".nwb": nwb,
 }
+KINDS = tuple(_READERS)
+"""The suffixes of the files of recordings."""
 
 
 @contextmanager
@@ -97,7 +99,7 @@ def read_labels(path: Path) -> dict[str, LabelArray]:
         return {name: as_labels(values, f"{path}: label {name!r}") for name, values in labels.items()}
 
 
-def check(path: Path, kinds: Sequence[str] = tuple(_READERS)) -> None:
+def check(path: Path, kinds: Sequence[str] = KINDS) -> None:
     """Refuse a path whose suffix is not among ``kinds``, or that is not the path of a file."""
     if path.suffix.lower() not in kinds:
         raise InputError(f"{path}: unknown kind of file {path.suffix!r}; expected {', '.join(kinds)}.")
