@@ -202,10 +202,12 @@ def node(group: str, entry: str | Node, **options: Any) -> dict[str, Any]:
 
 
 def refuse_both_spellings(keys: Collection[str]) -> None:
-    """Raise an error if ``keys`` name one option twice, by its current and by its former name."""
-    for former, name in FORMER_NAMES.items():
-        if former in keys and name in keys:
-            raise InputError(f"{former} and {name} are the same option; give only {name}.")
+    """Raise an error if keys, also dotted ones, name one option by its current and by its former name."""
+    for key in keys:
+        owner, dot, former = key.rpartition(".")
+        name = f"{owner}{dot}{FORMER_NAMES.get(former, former)}"
+        if name != key and name in keys:
+            raise InputError(f"{key} and {name} are the same option; give only {name}.")
 
 
 def shared(group: str, entries: Sequence[Node], options: Node) -> list[dict[str, Any]]:

@@ -26,6 +26,9 @@ _MOST_NUMBERS = 2**44
 _ALWAYS_LOADED, _MOST_COMPRESSED = 2**28, 200
 """Arrays of up to 256 MiB are always read, larger arrays only up to 200 times their stored size."""
 
+_DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "npu", "mtia", "xla")
+"""The kinds of devices that torch, or a package that extends it, can compute on."""
+
 
 def samples_of(value: Responses) -> ArrayLike:
     """Return ``value.samples()``, (samples, units), for a Dataset or any object with this method.
@@ -85,10 +88,7 @@ def _numeric(value: ArrayLike, name: str) -> FloatArray:
         value = (tensor.double() if tensor.dtype.itemsize < 4 else tensor).numpy()
     if np.ma.is_masked(value):
         raise InputError(f"{name} has masked values; remove or replace them first.")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{name} is not a rectangular array ({error}); give equally long rows.") from error
+    array: FloatArray = as_array(value, name)
     # An object array may hold numbers beside text; numpy cannot tell them apart.
     if array.dtype.kind == "O":
         raise InputError(f"{name} holds Python objects (dtype object); convert them to numbers.")
@@ -97,6 +97,20 @@ def _numeric(value: ArrayLike, name: str) -> FloatArray:
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
     return array
+
+
+def as_array(value: Any, name: str) -> Any:
+    """Return a list of lists, or what else numpy reads, as an array.
+
+    Raises
+    ------
+    InputError
+        The lists have different lengths.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} is not a rectangular array: {error}.") from error
 
 
 def flatten(array: FloatArray) -> FloatArray:
@@ -248,7 +262,7 @@ def _finite(value: float) -> bool:
 
 def numbers(values: Sequence[float], what: str) -> tuple[float, ...]:
     """Return a list of finite numbers as a tuple of floats; raise an error for anything else."""
-    array = np.asarray(values)
+    array = as_array(values, what)
     if array.ndim != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise InputError(f"{what} is {values!r}; give a list of finite numbers, for instance {what}=[0.5].")
     return tuple(map(float, array))
@@ -276,12 +290,19 @@ def whole(value: int, low: int, what: str, high: int | None = None) -> None:
 
 def seeds(values: Sequence[int]) -> None:
     """Raise an error unless ``values`` is a list of one or more seeds: integers from 0 to 2^63 - 1."""
-    if np.ndim(values) != 1:
+    if as_array(values, "seeds").ndim != 1:
         raise InputError(f"seeds is {values!r}; give a list of seeds, for instance seeds=[0].")
     if len(values) == 0:
         raise InputError("seeds is empty; give at least one seed, for instance seeds=[0].")
     for seed in values:
         whole(seed, 0, "a seed", _LARGEST_SEED)
+
+
+def device(name: str) -> None:
+    """Raise an error for a name that no device can have; whether the device exists is not checked."""
+    kind, colon, index = str(name).partition(":")
+    if kind not in _DEVICES or (colon and not index.isdecimal()):
+        raise InputError(f"device={name} is no device; choose among {', '.join(_DEVICES)}, or write cuda:1.")
 
 
 def flag(value: bool, what: str) -> None:
@@ -355,6 +376,12 @@ def folder_name(value: str, what: str) -> None:
     valid = isinstance(value, str) and value.isprintable() and 0 < len(value) <= 120
     if not valid or value.startswith(".") or set(value) & set("/\\:"):
         raise InputError(f"{what} {value!r} cannot be the name of a folder; use letters, digits, - and _.")
+
+
+def as_folder_name(name: str) -> str:
+    """Return the name of a file with a line in place of what the name of a folder cannot hold."""
+    text = "".join("_" if c in "/\\:" or not c.isprintable() else c for c in name)[:120]
+    return f"_{text[1:]}" if text.startswith(".") else text
 
 
 def as_identity(value: Any) -> Any:

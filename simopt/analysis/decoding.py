@@ -195,6 +195,9 @@ class Decoder:
         groups = self.groups_of(dataset)
         reasons = not_tasks(dataset.labels, grouping, dataset.named_blocks)
         for name in dataset.labels.keys() - reasons.keys():
+            if not storable(name):
+                reasons[name] = "a run file cannot store its name; rename the label"
+                continue
             try:
                 self._checked(dataset.labels[name], dataset.responses.shape[-2], groups)
             except InputError as error:
@@ -365,6 +368,11 @@ def _per_condition(values: LabelArray, conditions: int, what: str) -> LabelArray
             f"{what} hold {int((~np.isfinite(array)).sum())} NaN or infinite value(s); remove them first."
         )
     return array
+
+
+def storable(name: str) -> bool:
+    """Return whether a run file can store a label of this name: labels stand beside ``step`` in a group."""
+    return name != "step" and "/" not in name and name.strip(".") != ""
 
 
 def _fewer_folds(most: int) -> str:

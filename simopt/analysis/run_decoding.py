@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from simopt import catalogue, checks
-from simopt.analysis.decoding import Decoder, Decoding, Plan
+from simopt.analysis.decoding import Decoder, Decoding, Plan, storable
 from simopt.datasets import Dataset
 from simopt.errors import InputError
 from simopt.optimization.state import State, Thinning
@@ -140,8 +140,7 @@ def _plans(decoder: Decoder, dataset: Dataset) -> dict[str, Plan]:
         )
     plans = {}
     for name in chosen:
-        # Labels name datasets beside ``step`` in the group of the file.
-        if name == "step" or "/" in name or name.strip(".") == "":
+        if not storable(name):
             raise InputError(f"decoder: a run file cannot store label {name!r}; rename the label.")
         try:
             plans[name] = decoder.plan(labels[name], dataset.responses.shape[-2], groups)

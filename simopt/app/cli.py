@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+import typer.core
 
 from simopt import __version__
 from simopt.app.commands import datasets
@@ -30,6 +32,26 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
+
+class _Command(typer.core.TyperCommand):
+    """A command that says how a setting is written if it is given as an option, ``--measure cka``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of the command."""
+        options = {option for parameter in self.params for option in parameter.opts}
+        for word, after in itertools.pairwise([*args, "VALUE"]):
+            option, equals, value = word.partition("=")
+            if option.startswith("--") and option not in options and option != "--":
+                from simopt import catalogue
+
+                key, run = option[2:], catalogue.root("run")
+                groups = {group for entry in run["defaults"] if isinstance(entry, dict) for group in entry}
+                if key.partition(".")[0] in {*run, *groups}:
+                    setting = f"{key}={value if equals else after}"
+                    ctx.fail(f"No such option: {option}; settings have no dashes: {setting}")
+        return super().parse_args(ctx, args)
+
+
 _MOMENT = 0.05  # seconds; by then a finalizer has returned, and the main thread can take an interrupt again
 
 app = typer.Typer(
@@ -48,7 +70,7 @@ app = typer.Typer(
 )
 for command in (run, sweep, report, score, explain, attribute, sensitivity, joint, card, measures):
     # Without a short help the list of commands shows a docstring cut after 45 characters.
-    app.command(short_help=str(command.__doc__).partition("\n")[0])(command)
+    app.command(cls=_Command, short_help=str(command.__doc__).partition("\n")[0])(command)
 app.add_typer(datasets.app, name="datasets", short_help=str(datasets.app.info.help).partition("\n")[0])
 
 

@@ -130,7 +130,10 @@ class Dataset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "responses", checks.responses(self.responses, self.name))
-        labels = {variable: np.asarray(values) for variable, values in self.labels.items()}
+        labels = {
+            variable: checks.as_array(values, f"{self.name}: label {variable!r}")
+            for variable, values in (self.labels or {}).items()
+        }
         object.__setattr__(self, "labels", labels)
         checks.varying(self.samples(), self.name)
         check_labels(self.labels, self.responses.shape[-2], self.name)
@@ -261,15 +264,17 @@ def same_rows(X: Dataset, Y: Dataset) -> None:
         differs = np.flatnonzero((labels_x != labels_y) & ~missing)
         if len(differs):
             row = int(differs[0])
-            reordered = sorted(map(str, labels_x)) == sorted(map(str, labels_y))
-            raise InputError(
-                f"{name} of row {row} is {labels_x[row]} in {X.name} and {labels_y[row]} in {Y.name}; "
-                + (
-                    f"both have the same rows in another order: sort both datasets by {name}."
-                    if reordered
-                    else f"{len(differs)} of {len(labels_x)} rows differ; both need the same samples."
+            if sorted(map(str, labels_x)) != sorted(map(str, labels_y)):
+                remedy = f"{len(differs)} of {len(labels_x)} rows differ; both need the same samples."
+            elif len(set(map(str, labels_x))) == len(labels_x):
+                remedy = f"both have the same rows in another order: sort both datasets by {name}."
+            else:
+                remedy = (
+                    f"both have the same values in another order, but several rows share a value of {name}, "
+                    "which cannot bring them in order; sort both by a label that differs in every row."
                 )
-            )
+            where = f"{name} of row {row} is {labels_x[row]} in {X.name} and {labels_y[row]} in {Y.name}"
+            raise InputError(f"{where}; {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,7 +89,7 @@ class File(Loader, formats.Options):
         if not isinstance(self.path, str | Path):
             raise InputError(f"dataset.path is {self.path!r}; give the path of a data file.")
         if not self.title:
-            object.__setattr__(self, "title", Path(self.path).stem)
+            object.__setattr__(self, "title", checks.as_folder_name(Path(self.path).stem))
         checks.options(self)
         for option in ("labels", "average"):
             value = getattr(self, option)

@@ -102,7 +102,7 @@ def build(node: Node) -> Measure:
     Raises
     ------
     InputError
-        ``_target_`` cannot be imported, or an option is unknown, missing or invalid.
+        ``_target_`` cannot be imported, or is another class; or an option is unknown, missing or invalid.
     """
     if "_object_" in node:  # a measure that was built before
         return node["_object_"]
@@ -111,6 +111,8 @@ def build(node: Node) -> Measure:
         raise InputError(f"The name of the measure is {node['name']!r}; give a string.")
     if inspect.isclass(target) and issubclass(target, Measure):
         return catalogue.build(node, "measure")
+    if inspect.isclass(target):
+        raise InputError(f"measure: {node['_target_']} is a class, but no simopt.measures.Measure.")
     options = {key: value for key, value in node.items() if key not in ("_target_", "name", "aliases")}
     name = node.get("name", "function")
     name = target.__name__ if name == "function" else name

@@ -294,14 +294,20 @@ class BoundMeasure:
         Raises
         ------
         InputError
-            ``dtype`` is neither torch.float32 nor torch.float64.
+            This machine has no such device, or ``dtype`` is neither torch.float32 nor torch.float64.
         """
         scores = self.reference.scores
         if isinstance(device, torch.dtype):
             device, dtype = None, device
         if dtype not in (None, torch.float32, torch.float64):
             raise InputError(f"dtype is {dtype}; choose torch.float32 or torch.float64.")
-        return BoundMeasure(self.measure, self.reference.to(dtype or scores.dtype, device or scores.device))
+        try:
+            place = torch.empty(0, device=device or scores.device).device  # torch has names of absent devices
+        except (RuntimeError, TypeError, AssertionError) as error:
+            raise InputError(
+                f"device {device!r} cannot be used on this machine ({str(error).splitlines()[0]})."
+            ) from error
+        return BoundMeasure(self.measure, self.reference.to(dtype or scores.dtype, place))
 
     def __call__(self, Y: Responses) -> Tensor:
         """Return the score of Y (..., samples, units), a tensor of shape (...) with a gradient.
@@ -399,5 +405,5 @@ def _as_tensor(Y: Responses) -> Tensor:
     Y = checks.samples_of(Y)
     if isinstance(Y, torch.Tensor):
         return Y if Y.dtype in (torch.float32, torch.float64) else Y.to(torch.float64)
-    array = np.asarray(Y)
+    array = checks.as_array(Y, "Y")
     return from_array(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simopt.errors import InputError
+from simopt.errors import InputError, SimoptError
 from simopt.measures.base import Facts, Measure, Score, both, over_batch
 from simopt.measures.moments import Reference
 
@@ -69,7 +69,16 @@ class FunctionMeasure(Measure):
         return over_batch(lambda Y: self._call(reference.responses, Y))
 
     def _call(self, X: Tensor, Y: Tensor) -> Tensor:
-        value = self.function(X, Y, **self.options)
+        try:
+            value = self.function(X, Y, **self.options)
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            if isinstance(error, SimoptError):
+                raise
+            reason = next(iter(str(error).splitlines()), "").rstrip(".")
+            raise InputError(
+                f"{self.facts.formula} cannot score two tensors ({type(error).__name__}: {reason}); give a "
+                "function of X and Y that returns a number."
+            ) from error
         try:
             # A tensor keeps its gradient; a plain number becomes a tensor without one.
             score = torch.as_tensor(value, dtype=Y.dtype, device=Y.device)

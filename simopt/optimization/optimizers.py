@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from simopt import checks
 from simopt.errors import InputError
 from simopt.typing import OptimizerFactory
 
@@ -47,9 +48,13 @@ def probe(optimizer: OptimizerFactory) -> torch.optim.Optimizer:
     Raises
     ------
     InputError
-        :func:`make` refuses the optimizer.
+        :func:`make` refuses the optimizer, or its learning rate is 0, with which Y would stay as it is.
     """
-    return make(optimizer, [torch.zeros(1)])
+    made = make(optimizer, [torch.zeros(1)])
+    for group in made.param_groups:
+        if "lr" in group:
+            checks.at_least(float(group["lr"]), 0, "optimizer.lr", strict=True)
+    return made
 
 
 def restore(optimizer: torch.optim.Optimizer, saved: dict[str, Any], factory: OptimizerFactory) -> None:

@@ -90,6 +90,9 @@ class JointRequest(Request[JointRange]):
             )
         checks.one_of(self.mode, MODES, "mode of joint")
         checks.at_least(self.checkpoint_seconds, 0, "checkpoint_seconds")
+        checks.device(self.device)
+        for key in ("contain", "decode", "keep"):
+            checks.flag(getattr(self, key), key)
         for key in ("levels", "thresholds", "thresholds_b"):
             values = getattr(self, key)
             self._set(key, None if values is None else checks.numbers(values, key))

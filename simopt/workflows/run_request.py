@@ -62,6 +62,7 @@ class RunLogging(Log):
         checks.whole(self.every, 1, "log.every")
         checks.at_least(self.score_step, 0, "log.score_step")
         checks.at_least(self.checkpoint_seconds, 0, "log.checkpoint_seconds")
+        checks.flag(self.final, "log.final")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,7 @@ class RunRequest(Request[Run]):
         self._set("seeds", tuple(map(int, self.seeds)))
         checks.whole(self.nulls, 0, "nulls")
         checks.flag(self.tf32, "tf32")
+        checks.device(self.device)
 
     @property
     def folder(self) -> str:

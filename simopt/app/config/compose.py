@@ -135,7 +135,8 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
     ConfigStore.instance().store(name=f"{command}_schema", node=schema(request_type(command)))
 
     def node_of(overrides: Sequence[str], **options: bool) -> DictConfig:
-        expanded = [_opened(override) for override in overrides]
+        expanded = [_opened(override, command) for override in overrides]
+        catalogue.refuse_both_spellings([_key(override) for override in overrides])
         try:
             return hydra_compose(command, [*search, *expanded], **options)
         except (HydraException, OmegaConfBaseException, ValueError):
@@ -163,7 +164,7 @@ def session(config_dir: Path | None, command: str = "run") -> Iterator[NodeOf]:
         GlobalHydra.instance().hydra = outer
 
 
-def _opened(override: str) -> str:
+def _opened(override: str, command: str) -> str:
     """Return an override as Hydra takes it: an option of a group may be one that its YAML file lacks."""
     _short(override)
     group, _, name = override.partition("=")
@@ -177,7 +178,15 @@ def _opened(override: str) -> str:
             raise InputError(
                 f"{override}: only one {group} is taken; for several: simopt sweep {group}={names}."
             )
+    key = _key(override)
+    # OmegaConf takes any whole number for a truth value.
+    if _kind(key, command) == _KINDS[bool] and type(parse([override])[0].value()) is int:
+        raise InputError(f"{override}: {key} must be {_KINDS[bool]}.")
     return _OPEN_NODE.sub("++", override)
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+").partition("=")[0]
 
 
 def _short(override: str) -> None:
@@ -207,11 +216,22 @@ def _missing(error: MissingConfigException) -> InputError:
 
 
 def _unreadable(error: Exception) -> InputError:
-    override = getattr(error, "override", "")
+    override = str(getattr(error, "override", "")).lstrip("+")
     return InputError(
         f"Cannot read the override {override!r} ({_first_line(error)}); write KEY=VALUE, and quote a VALUE "
-        "that contains = , or [."
+        f"that contains = , or [.{_of_path(override)}"
     )
+
+
+def _of_path(override: str) -> str:
+    """Return how a path is written that Hydra cannot read as it stands; empty for other overrides."""
+    key, _, path = override.lstrip("+").partition("=")
+    if key != "dataset.path":
+        return ""
+    # In quotes, a backslash escapes a quote and those that stand before it; "${" begins a reference.
+    escaped = re.sub(r"(\\*)('|$)", lambda at: 2 * at[1] + ("\\'" if at[2] else ""), path)
+    escaped = escaped.replace("${", "\\${")
+    return f" Write \"{key}='{escaped}'\", or name the file itself: simopt run FILE."
 
 
 def _refused(error: Exception, command: str) -> InputError:
@@ -230,13 +250,15 @@ def _refused(error: Exception, command: str) -> InputError:
         return InputError(f"{merged[1]}: {merged[2]} must be {kind.format(key=merged[2])}.")
     several = re.match(r"Ambiguous value for argument '([^']+)'", str(error))
     if several:
-        sweep = f"; `simopt sweep {several[1]}` runs several values" if command == "run" else ""
+        override = several[1].lstrip("+")
+        sweep = f"; `simopt sweep {override}` runs several values" if command == "run" else ""
         return InputError(
-            f"{several[1]}: `simopt {command}` takes one value, but the comma separates several; "
-            f"write a list as [a,b]{sweep}."
+            f"{override}: `simopt {command}` takes one value of it, and a comma separates several; "
+            f"write a list as [a,b]{sweep}.{_of_path(override)}"
         )
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
-    return InputError(f"{_first_line(error)}{cause}.")
+    of_path = " To take a path as it is: simopt run FILE." if "full_key: dataset.path" in str(error) else ""
+    return InputError(f"{_first_line(error)}{cause}.{of_path}")
 
 
 def _kind(key: str, command: str) -> str:

@@ -127,11 +127,13 @@ def labeled(present: Any, labels: str | Sequence[str] | None, path: Path) -> dic
         return members or ({group.rpartition("/")[2]: group} if labels else {})
     chosen = {}
     for label in labels:  # an array of this full name goes before a member of the group ``labels``
-        places = (label.strip("/"), f"labels/{label}", f"labels.{label}")
+        places = (label, label.strip("/"), f"labels/{label}", f"labels.{label}")
         name = next((place for place in places if place in present), None)
         if name is None:
             raise unknown(label, present, "label", path)
-        chosen[label.strip("/").rpartition("/")[2]] = name
+        # The names of an npz are plain text, in which a slash has no meaning but after ``labels``.
+        whole = path.suffix.lower() == ".npz" and not name.startswith("labels/")
+        chosen[label if whole else label.strip("/").rpartition("/")[2]] = name
     return chosen
 
 
