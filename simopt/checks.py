@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -346,7 +347,7 @@ def suffix(path: Path | None, required: str) -> None:
 
 
 def expanded(path: str | Path, what: str) -> Path:
-    """Return a path with ``~`` expanded.
+    """Return a path as it is if it exists, or else with ``~`` expanded.
 
     Raises
     ------
@@ -354,7 +355,8 @@ def expanded(path: str | Path, what: str) -> Path:
         The user after ``~`` does not exist, no file can have this name, or permission is denied.
     """
     try:
-        full = Path(path).expanduser()
+        # A file called "~x" goes before the home folder of a user x.
+        full = Path(path) if os.path.exists(path) else Path(path).expanduser()  # noqa: PTH110, never raises
     except RuntimeError as error:
         raise InputError(
             f"{what} is {str(path)!r}, but this machine has no such user; give a path without ~."

@@ -1,5 +1,7 @@
 """The names of ``import simopt``: loaded when first used, always the same, and called with any data."""
 
+import inspect
+import json
 import pkgutil
 import subprocess
 import sys
@@ -170,3 +172,72 @@ def test_only_a_derivation_needs_no_recording(what: str) -> None:
     with pytest.raises(InputError, match="X is None"):
         simopt.sensitivity(None, ("cka", "nbs"), what=what)
     assert simopt.sensitivity(None, "nbs", what="derivation").table()
+
+
+def test_options_of_several_measures_go_to_those_that_have_them() -> None:
+    both = simopt.score(X, Y, ["ridge100", "cka"], penalty=3)
+    assert both == {"ridge100": simopt.score(X, Y, "ridge100", penalty=3), "cka": simopt.score(X, Y)}
+    rows = simopt.compare(X, Y, ("ridge100", "cka"), draws=0, penalty=3).table()
+    assert {row["measure"]: row["score"] for row in rows} == pytest.approx(both, rel=1e-12)
+    for call in (simopt.score, simopt.compare):
+        with pytest.raises(InputError, match="None of cka, nbs has an option 'penalty'"):
+            call(X, Y, ["cka", "nbs"], penalty=3)
+
+
+def test_two_variants_of_a_measure_have_names_of_their_own() -> None:
+    get = simopt.measures.get
+    variants = [get("cka"), get("cka", name="angular", form="angular")]
+    expected = {"cka": simopt.score(X, Y), "angular": simopt.score(X, Y, "cka", form="angular")}
+    assert simopt.score(X, Y, variants) == expected
+    rows = simopt.compare(X, Y, variants, draws=0).table()
+    assert {row["measure"]: row["score"] for row in rows} == pytest.approx(expected, rel=1e-12)
+    for call in (simopt.score, simopt.compare):
+        with pytest.raises(InputError, match="cka is named twice"):
+            call(X, Y, [get("cka"), get("cka", form="angular")])
+        with pytest.raises(InputError, match=r"measures? is empty"):
+            call(X, Y, [])
+
+
+def test_groups_and_blocks_are_keywords_of_what_takes_data() -> None:
+    names = ("attribute", "card", "compare", "explain", "joint", "optimize", "score", "sensitivity")
+    functions = [getattr(simopt, name) for name in names]
+    for function in (*functions, simopt.measures.Measure.bind, simopt.measures.Measure.__call__):
+        assert {"groups", "blocks"} <= set(inspect.signature(function).parameters), function
+
+
+@pytest.mark.parametrize("measure", ["cka", "procrustes_euclidean", "ridge_cv"])
+def test_results_are_strict_json(measure: str) -> None:
+    def refused(constant: str) -> None:
+        raise AssertionError(constant)
+
+    for result in (simopt.compare(X, Y, measure, draws=2), simopt.attribute(X, Y, measure)):
+        json.loads(json.dumps(result.as_json()), parse_constant=refused)
+
+
+RAGGED: Any = [[1.0, 2.0], [3.0], *[[4.0]] * 10]
+BOUND = simopt.measures.get("cka").bind(X)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: simopt.score(RAGGED, Y), "X is not a rectangular array"),
+        (lambda: BOUND(RAGGED), "Y is not a rectangular array"),
+        (lambda: simopt.optimize(X, seeds=[[1, 2], [3]]), "seeds is not a rectangular array"),
+        (lambda: simopt.joint(X, ("cka", "nbs"), levels=[[1], [2, 3]]), "levels is not a rectangular array"),
+        (lambda: BOUND.to("abc"), "device 'abc' cannot be used"),
+        (lambda: BOUND.to("cuda:99"), "device 'cuda:99' cannot be used"),
+        (lambda: simopt.optimize(X, device="abc"), "device=abc is no device"),
+        (lambda: simopt.optimize(X, device="cuda:x"), "device=cuda:x is no device"),
+        (lambda: simopt.optimize(X, lr=0.0), "optimizer.lr is 0.0; give a number that is greater than 0"),
+        (lambda: simopt.joint(X, ("cka", "nbs"), keep=3), "keep is 3; choose true or false"),
+        (lambda: simopt.load_dataset("ultrametric", sead=1), "no option 'sead'"),
+        (
+            lambda: simopt.measures.get("cka", centre_units=True, center_units=False),
+            "centre_units and center_units are the same option; give only center_units",
+        ),
+    ],
+)
+def test_what_is_refused_in_words(call: Callable[[], Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        call()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
+_MOMENT = 0.05  # seconds; by then a finalizer has returned, and the main thread can take an interrupt again
+
 
 class _Command(typer.core.TyperCommand):
     """A command that says how a setting is written if it is given as an option, ``--measure cka``."""
@@ -39,6 +41,7 @@ class _Command(typer.core.TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words of the command."""
         options = {option for parameter in self.params for option in parameter.opts}
+        options |= set(ctx.help_option_names)
         for word, after in itertools.pairwise([*args, "VALUE"]):
             option, equals, value = word.partition("=")
             if option.startswith("--") and option not in options and option != "--":
@@ -51,8 +54,6 @@ class _Command(typer.core.TyperCommand):
                     ctx.fail(f"No such option: {option}; settings have no dashes: {setting}")
         return super().parse_args(ctx, args)
 
-
-_MOMENT = 0.05  # seconds; by then a finalizer has returned, and the main thread can take an interrupt again
 
 app = typer.Typer(
     name="simopt",

@@ -91,8 +91,9 @@ def loader(name: str | Path, source: str = "auto", **options: Any) -> Loader:
 
 
 def is_file(reference: str | Path) -> bool:
-    """Return whether a name of data is the path of an existing file or folder."""
-    return checks.expanded(reference, "the recording").exists()
+    """Return whether a name of data is an existing path; a dataset goes before a folder of the same name."""
+    path = checks.expanded(reference, "the recording")
+    return path.is_file() or (path.exists() and str(reference) not in names())
 
 
 def node(reference: str | Path, **options: Any) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def node(reference: str | Path, **options: Any) -> dict[str, Any]:
         ``reference`` is neither a dataset nor a file, or an option is unknown.
     """
     path, name = checks.expanded(reference, "the recording"), str(reference)
-    if path.exists():
+    if is_file(reference):
         if "path" in options:
             raise InputError(f"The recording is {name}; leave path={options['path']} out.")
         return catalogue.node(

@@ -94,11 +94,11 @@ class Trials:
     repeat: LabelArray | None = None
 
     def __post_init__(self) -> None:
-        trials = np.shape(self.responses)[-2:-1]
-        if np.shape(self.condition) != trials:
+        trials = checks.as_array(self.responses, "responses of trials").shape[-2:-1]
+        given = checks.as_array(self.condition, "condition of trials").shape
+        if given != trials:
             raise InputError(
-                f"condition of trials has shape {np.shape(self.condition)}; give one value for each of the "
-                f"{trials} trials."
+                f"condition of trials has shape {given}; give one value for each of the {trials} trials."
             )
 
     def data_hash(self) -> str:

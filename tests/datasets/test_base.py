@@ -108,6 +108,9 @@ def test_rows_that_differ_and_rows_in_another_order() -> None:
     same_rows(missing, missing)
     with pytest.raises(InputError, match="image of row 1 is nan in X and 1 in X"):
         same_rows(missing, numbers)
+    session = replace(X, labels={"session": np.array(["a", "a", "b", "b"])})
+    with pytest.raises(InputError, match="several rows share a value of session.*a label that differs"):
+        same_rows(session, replace(X, labels={"session": np.array(["b", "a", "a", "b"])}))
     with pytest.raises(InputError, match="image of row 0 is a in X and b in X; .*another order: .*image"):
         same_rows(X, replace(X, labels={"image": np.array(["b", "a", "c", "d"])}))
     with pytest.raises(InputError, match="image of row 2 is c in X and e in X; 1 of 4 rows"):
@@ -217,3 +220,12 @@ def test_groups_of_conditions_are_those_of_the_first_time() -> None:
     assert Dataset("x", responses, labels, groups="condition").groups_of_conditions() is None
     assert Dataset("x", responses, labels, groups="none").groups_of_conditions() is None
     assert Dataset("x", responses, labels, groups=[7, 7, 7, 8, 8, 8]).named_groups == set()
+
+
+def test_labels_may_be_none_and_must_be_one_value_each() -> None:
+    responses = np.arange(12.0).reshape(4, 3)
+    assert Dataset("X", responses, labels=None).labels == {}  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="X: label 'side' is not a rectangular array"):
+        Dataset("X", responses, labels={"side": [[1, 2], [3], [4], [5]]})  # type: ignore[dict-item]
+    with pytest.raises(InputError, match="responses of trials is not a rectangular array"):
+        Trials([[1.0, 2.0], [3.0]], np.arange(2))  # type: ignore[arg-type]

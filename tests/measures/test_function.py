@@ -100,3 +100,17 @@ def test_another_package_offers_measures_by_entry_point(
     X, Y = rng.standard_normal((20, 4)), rng.standard_normal((20, 4))
     assert simopt.score(X, Y, "overlap") == pytest.approx(simopt.score(X, Y, "cka"))
     assert simopt.score(X, Y, "overlap", power=3.0) == pytest.approx(simopt.score(X, Y, "cka") ** 3)
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("numpy.mean", "numpy.mean cannot score two tensors .TypeError"),
+        ("subprocess.Popen", "subprocess.Popen is a class, but no simopt.measures.Measure"),
+        ("simopt.datasets.file.File", "is a class, but no simopt.measures.Measure"),
+    ],
+)
+def test_what_is_no_measure_is_refused(target: str, says: str, rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 20, 4))
+    with pytest.raises(InputError, match=says):
+        simopt.measures.build({"_target_": target})(X, Y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -30,17 +31,17 @@ def measures(output: Output, name: Name = None, config_dir: ConfigDir = None) ->
     Example: simopt measures cka
     """
     from simopt import measures as catalogue
-    from simopt.app.config import settings
     from simopt.app.terminal.tables import measure_card, measures_table
     from simopt.measures import describe
 
-    def built(listed: str) -> catalogue.Measure:
-        own = settings.entry("measure", listed, config_dir)
-        return catalogue.get(own) if isinstance(own, str) else catalogue.build(own)
+    own: list[str] = []
+    built = catalogue.get
+    if config_dir is not None:  # Hydra, which takes a second to load, reads the user's own YAML files
+        from simopt.app.config import settings
 
-    settings.own_code()
+        own = [path.stem for path in (config_dir / "measure").glob("*.yaml")]
+        built = partial(settings.measure, config_dir=config_dir)
     if name is None:
-        own = [] if config_dir is None else [path.stem for path in (config_dir / "measure").glob("*.yaml")]
         cards = [describe(built(listed)) for listed in sorted({*catalogue.names(), *own})]
         output.deliver(cards, lambda: [measures_table(cards)])
     else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from omegaconf import OmegaConf
@@ -22,6 +22,9 @@ from simopt.app.config.compose import compose, parse
 from simopt.errors import InputError
 from simopt.workflows.data import Data
 from simopt.workflows.request import measure_nodes, name_of
+
+if TYPE_CHECKING:
+    from simopt.measures import Measure
 
 Node = dict[str, Any]
 
@@ -117,6 +120,14 @@ def entry(group: str, name: str, config_dir: Path | None) -> str | Node:
         raise checks.unknown(name, [*catalogue.names(group), *own], group)
     node: Node = compose("run", [f"{group}={name}"], config_dir)[group]
     return node
+
+
+def measure(name: str, config_dir: Path | None = None) -> Measure:
+    """Return the measure with a name of the catalogue or of the user's own folder."""
+    from simopt.measures import build  # which loads torch
+
+    own_code()
+    return build(catalogue.node("measure", entry("measure", name, config_dir)))
 
 
 def measures(
