@@ -104,8 +104,9 @@ class CompareRequest(Request[Standing]):
         """
         X, Y = self.dataset.dataset, self.Y[0].dataset
         for dataset in (X, Y):
-            if self.ids is not None:
-                checks.one_of(self.ids, dataset.labels, f"label of {dataset.name}")
+            if self.ids is not None and self.ids not in dataset.labels:
+                # A label inside a group of an h5 has the name after the last slash.
+                checks.one_of(self.ids.rpartition("/")[2], dataset.labels, f"label of {dataset.name}")
         same_rows(X, Y)
         return X, Y
 

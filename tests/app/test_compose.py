@@ -1,14 +1,16 @@
 """Overrides: what they do, and how bad ones are refused."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from simopt import catalogue, measures
 from simopt.app.config import requests
-from simopt.app.config.compose import request_type
+from simopt.app.config.compose import literal, parse, quoted, request_type
 from simopt.errors import InputError
 
 
@@ -65,6 +67,23 @@ def test_overrides_reach_their_node() -> None:
 def test_paths_with_blanks_and_equal_signs() -> None:
     for path in ("a b.npy", "x=y.npy"):
         assert requests.run(["dataset=file", f"dataset.path='{path}'"]).dataset.node["path"] == path
+
+
+def test_a_quoted_text_is_read_as_it_was() -> None:
+    """Against the parsers of Hydra and OmegaConf themselves."""
+    for parts in itertools.product("\\'${}a", repeat=4):
+        text = "".join(parts)
+        (read,) = parse([f"x={quoted(text)}"])
+        assert read.value() == text
+        assert OmegaConf.to_container(OmegaConf.create({"x": literal(text)}), resolve=True) == {"x": text}
+
+
+@pytest.mark.parametrize("name", ["my ${x}", "a\\b", "a\\${x}", "it's", "a\\'b", "a,b", "[x]", "a\\"])
+def test_a_folder_of_an_odd_name_is_searched(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "measure").mkdir(parents=True)
+    text = "_target_: simopt.measures.regression.Regression\nname: mine\npenalty: 3.0\n"
+    (tmp_path / name / "measure" / "mine.yaml").write_text(text)
+    assert requests.run(["measure=mine"], tmp_path / name).measure["penalty"] == 3.0
 
 
 def test_a_folder_of_ones_own_yamls(tmp_path: Path) -> None:

@@ -201,8 +201,7 @@ def _short(override: str) -> None:
 def _searchpath(config_dir: Path) -> str:
     if not config_dir.is_dir():
         raise InputError(f"--config-dir {config_dir}: no such folder; give one with measure/, dataset/, ...")
-    place = f"file://{config_dir.resolve()}".replace("\\", "\\\\").replace("'", "\\'")
-    return f"hydra.searchpath=['{place}']"
+    return f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"
 
 
 def _missing(error: MissingConfigException) -> InputError:
@@ -228,10 +227,17 @@ def _of_path(override: str) -> str:
     key, _, path = override.lstrip("+").partition("=")
     if key != "dataset.path":
         return ""
-    # In quotes, a backslash escapes a quote and those that stand before it; "${" begins a reference.
-    escaped = re.sub(r"(\\*)('|$)", lambda at: 2 * at[1] + ("\\'" if at[2] else ""), path)
-    escaped = escaped.replace("${", "\\${")
-    return f" Write \"{key}='{escaped}'\", or name the file itself: simopt run FILE."
+    return f' Write "{key}={quoted(literal(path))}", or name the file itself: simopt run FILE.'
+
+
+def literal(text: str) -> str:
+    """Return a text that OmegaConf reads as ``text``; a backslash keeps "${" from being a reference."""
+    return re.sub(r"(\\*)\$\{", lambda at: 2 * at[1] + "\\${", text)
+
+
+def quoted(text: str) -> str:
+    """Return a text as a value of Hydra's grammar: a backslash escapes a quote, and those that precede it."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda at: 2 * at[1] + ("\\'" if at[2] else ""), text) + "'"
 
 
 def _refused(error: Exception, command: str) -> InputError:

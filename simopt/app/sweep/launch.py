@@ -24,7 +24,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from simopt.app.config import settings
-from simopt.app.config.compose import request_type
+from simopt.app.config.compose import literal, request_type
 from simopt.app.sweep.combinations import Swept
 from simopt.app.terminal.console import SHOWN
 from simopt.errors import (
@@ -107,7 +107,7 @@ def launch(
     """
     threads, slots = _shares(launcher, len(jobs))
     usual = {"launcher": None, "hydra_logging": "none", "job_logging": "none"}
-    place = str(folder).replace("${", "\\${")  # OmegaConf reads ${ as a reference unless it is escaped
+    place = literal(str(folder))
     config = {
         "defaults": ["_self_", *({f"override hydra/{group}": entry} for group, entry in usual.items())],
         "folder": place,
