@@ -76,7 +76,7 @@ def show(
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Show the spectrum and labels of a dataset.
+    """Show the spectrum and labels of a dataset or a file.
 
     The output includes the participation ratio, and how well each label can be decoded from the data.
 

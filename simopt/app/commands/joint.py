@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from simopt.app.terminal.console import Output, command, titled_bar
-from simopt.app.terminal.options import ConfigDir, FigureFile, Overrides
+from simopt.app.terminal.options import ConfigDir, FigureFile, Words
 from simopt.app.terminal.signals import stop_signals
 
 
 @command
 def joint(
     output: Output,
-    overrides: Overrides = None,
+    words: Words = None,
     figure: FigureFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
@@ -20,8 +20,8 @@ def joint(
     Rerun an interrupted command to resume it.
 
     Keys: measure=A,B (three or more give every pair; all_paper: the measures of the paper), measure.OPTION,
-    dataset, mode, levels, thresholds, thresholds_b, units, starts, rounds, steps, per_side, loss, rate, seed,
-    contain, decode, keep, device, dtype, log.dir, checkpoint_seconds, force.
+    measure.NAME.OPTION, dataset, mode, levels, thresholds, thresholds_b, units, starts, rounds, steps,
+    per_side, loss, rate, seed, contain, decode, keep, device, dtype, log.dir, checkpoint_seconds, force.
 
     Example: simopt joint measure=cka,procrustes_angular dataset=majaj --figure joint.pdf
     """
@@ -29,7 +29,7 @@ def joint(
     from simopt.app.terminal.analysis_tables import joint_tables
     from simopt.workflows.joint import carry_out
 
-    pairs = requests.joint(overrides or [], config_dir)
+    pairs = requests.joint(words or [], config_dir)
     for request in pairs:  # all of them, before the first search takes its time
         request.check()
     with stop_signals() as stopped, titled_bar() as observe:

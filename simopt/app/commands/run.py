@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from simopt.app.terminal.console import command, print_json, progress_bar, say
-from simopt.app.terminal.options import AsJson, ConfigDir, Overrides
+from simopt.app.terminal.options import AsJson, ConfigDir, Words
 from simopt.app.terminal.signals import stop_signals
 
 
 @command
-def run(overrides: Overrides = None, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
+def run(words: Words = None, config_dir: ConfigDir = None, as_json: AsJson = False) -> None:
     """Optimize noise towards a recording, and log its score and captured variance.
 
     The run is stored as outputs/DATASET/MEASURE/ID/run.h5. The same command finds a finished run, and resumes
@@ -22,7 +22,7 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, as_json: AsJs
     from simopt.app.config import requests
     from simopt.workflows.run import carry_out
 
-    request = requests.run(overrides or [], config_dir)
+    request = requests.run(words or [], config_dir)
     with stop_signals() as stopped, progress_bar("optimizing", request.max_steps) as observe:
         result = carry_out(request, observe, should_stop=stopped)
     if as_json:

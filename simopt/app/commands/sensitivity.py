@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simopt.app.terminal.console import Output, command, print_json, say, titled_bar
-from simopt.app.terminal.options import ConfigDir, FigureFile, Overrides
+from simopt.app.terminal.options import ConfigDir, FigureFile, Words
 from simopt.app.terminal.signals import stop_signals
 from simopt.errors import InputError
 
@@ -39,7 +39,7 @@ Bounds = Annotated[
 @command
 def sensitivity(
     output: Output,
-    overrides: Overrides = None,
+    words: Words = None,
     derivation: Derivation = False,
     write: Write = None,
     learning: Learning = False,
@@ -65,8 +65,8 @@ def sensitivity(
     if sum((derivation, learning, bounds)) > 1:
         raise InputError("--derivation, --learning and --bounds exclude each other; give only one of them.")
     if write is not None and not derivation:
-        raise InputError(f"--write {write} needs --derivation, as it writes derivations only; give both.")
-    request = requests.sensitivity(overrides or [], config_dir)
+        raise InputError(f"--write {write} needs --derivation, and writes nothing else; give both.")
+    request = requests.sensitivity(words or [], config_dir)
     if derivation:
         derived = derivations.derivation(request)
         if write is not None:

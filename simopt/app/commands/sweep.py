@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simopt.app.terminal.console import Output, command, print_json, say
-from simopt.app.terminal.options import ConfigDir, Overrides
+from simopt.app.terminal.options import ConfigDir, Words
 
 if TYPE_CHECKING:
     from simopt.app.sweep.launch import Record
@@ -20,7 +20,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="List the jobs, but run 
 @command
 def sweep(
     output: Output,
-    overrides: Overrides = None,
+    words: Words = None,
     config_dir: ConfigDir = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -39,7 +39,7 @@ def sweep(
     from simopt.app.sweep import plan as sweeps
     from simopt.app.sweep.board import Board, outcomes_table, plan_table
 
-    plan = sweeps.plan(overrides or [], config_dir)
+    plan = sweeps.plan(words or [], config_dir)
     if dry_run:
         if output.as_json:
             print_json(

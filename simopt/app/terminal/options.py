@@ -28,9 +28,18 @@ Overrides = Annotated[
         help="Settings in Hydra's grammar, for instance measure=nbs dataset=mante measure.form=angular.",
     ),
 ]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        autocompletion=completion.overrides,
+        metavar="FILE|KEY=VALUE",
+        help="The file of your recording; settings in Hydra's grammar, such as measure=nbs dataset=mante.",
+    ),
+]
 Recording = Annotated[
     str,
     typer.Argument(
+        autocompletion=completion.datasets,
         metavar="X",
         help="The recording: a name listed by `simopt datasets`, or a file (npy, npz, h5, mat, nc, csv, tsv "
         "or parquet) with an array of shape (samples, units) or (time, condition, unit).",
