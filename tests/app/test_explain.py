@@ -195,6 +195,27 @@ def test_labels_that_the_recording_does_not_hold_judge_nothing(
     assert explain.carry_out(named).own.decoding.keys() == {"trial"}
 
 
+@pytest.mark.parametrize("rare", ["one sample of one class", "one sample of each class"])
+def test_a_label_that_cannot_be_decoded_is_named_and_the_rest_goes_on(
+    here: Path, X: np.ndarray, simopt, rng: np.random.Generator, rare: str
+) -> None:
+    labels = np.arange(SAMPLES) if "each" in rare else np.eye(SAMPLES, dtype=int)[0]
+    np.savez("x.npz", responses=X)
+    np.savez("labels.npz", rare=labels, **{"class": LABELS})
+    np.save("model.npy", rng.permutation(X))
+    quick = ("measure=cka", "max_steps=3", "seeds=[0]", "dataset.labels=labels.npz", "--draws", "2")
+    for more in ([], ["decoder.folds=2"]):
+        done = simopt("explain", "x.npz", "model.npy", *quick, *more)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Label rare judges nothing") == 1
+        assert (
+            "class"
+            in json.loads(simopt("explain", "x.npz", "model.npy", *quick, *more, "--json").stdout)[
+                "reference"
+            ]
+        )
+
+
 def test_without_a_label_above_chance_nothing_is_recommended(
     here: Path, X: np.ndarray, rng: np.random.Generator
 ) -> None:

@@ -273,3 +273,22 @@ def test_a_setting_that_is_written_as_an_option(simopt, words: list[str], says: 
     assert done.returncode == 2
     assert f"settings have no dashes: {says}" in done.stderr
     assert "settings have" not in simopt("run", "--mesure", "cka").stderr
+
+
+def test_an_experiment_and_the_words_agree_on_the_measure(here: Path) -> None:
+    (here / "own" / "experiment").mkdir(parents=True)
+    experiment = here / "own" / "experiment"
+    (experiment / "plain.yaml").write_text("# @package _global_\nmax_steps: 7\n")
+    (experiment / "angular.yaml").write_text("# @package _global_\nmeasure:\n  form: angular\n")
+
+    def measures(*words: str) -> list[tuple[str, str]]:
+        jobs = combinations(["dataset=ultrametric", *words], here / "own")[0]
+        return [(job.measure["name"], job.measure["form"]) for _, job in jobs]
+
+    assert measures("+experiment=plain", "measure=a:cka,cka-angular-score") == [
+        ("a", "score"),
+        ("cka-angular-score", package.measures.get("cka-angular-score").form),
+    ]
+    assert measures("+experiment=angular") == [("cka", "angular")]
+    assert measures("+experiment=angular", "measure=cka,nbs") == [("cka", "angular"), ("nbs", "angular")]
+    assert measures("+experiment=angular", "measure.form=squared") == [("cka", "squared")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,18 +62,21 @@ def run(
     """
     settings.own_code()
     given, overrides = settings.recording(words, config_dir)
+    composed = values_of or partial(compose, "run", config_dir=config_dir)
+    if not any(text.lstrip("+").startswith("measure") for text in overrides):
+        return RunRequest(**{**composed(overrides), **given, **(chosen or {})})
     named = [text for text in overrides if text.startswith("measure=")]
     others = [text for text in overrides if text not in named]
-    # The measure of an experiment is known to Hydra only.
-    by_name = any(text.lstrip("+").startswith("measure") for text in overrides)
-    if by_name and "experiment" not in settings.roots(overrides):
-        default = [group["measure"] for group in catalogue.root("run")["defaults"] if "measure" in group]
-        nodes, overrides = settings.measures([*(among or named), *others], default, config_dir)
-        if not among and len(nodes) > 1:
-            names = ",".join(map(name_of, nodes))
-            raise InputError(f"A run has one measure; for several: simopt sweep measure={names}.")
+    default = next(group["measure"] for group in catalogue.root("run")["defaults"] if "measure" in group)
+    nodes, rest = settings.measures([*(among or named), *others], [default], config_dir)
+    if not among and len(nodes) > 1:
+        names = ",".join(map(name_of, nodes))
+        raise InputError(f"A run has one measure; for several: simopt sweep measure={names}.")
+    values = composed(rest)
+    if values["measure"] == catalogue.read("measure", default):
         given["measure"] = nodes[among.index(named[-1]) if among else 0]
-    values = values_of(overrides) if values_of else compose("run", overrides, config_dir)
+    else:  # an experiment chooses the measure or sets its options, which Hydra merges with the overrides
+        values = composed(overrides)
     return RunRequest(**{**values, **given, **(chosen or {})})
 
 

@@ -117,7 +117,7 @@ def entry(group: str, name: str, config_dir: Path | None) -> str | Node:
         return name
     if not _known(group, name, config_dir):
         own = [path.stem for path in (config_dir / group).glob("*.yaml")]
-        raise checks.unknown(name, [*catalogue.names(group), *own], group)
+        raise checks.unknown(name, [*catalogue.names(group), *own], group, also=catalogue.aliases(group))
     node: Node = compose("run", [f"{group}={name}"], config_dir)[group]
     return node
 
