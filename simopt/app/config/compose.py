@@ -176,7 +176,7 @@ def _opened(override: str, command: str) -> str:
         if isinstance(value, list) and len(value) > 1:
             names = ",".join(map(str, value))
             raise InputError(
-                f"{override}: only one {group} is taken; for several: simopt sweep {group}={names}."
+                f"{override}: give one {group}, or run several with simopt sweep {group}={names}."
             )
     key = _key(override)
     # OmegaConf takes any whole number for a truth value.

@@ -71,7 +71,9 @@ def run(
     nodes, rest = settings.measures([*(among or named), *others], [default], config_dir)
     if not among and len(nodes) > 1:
         names = ",".join(map(name_of, nodes))
-        raise InputError(f"A run has one measure; for several: simopt sweep measure={names}.")
+        raise InputError(
+            f"measure={names}: give one measure, or run several with simopt sweep measure={names}."
+        )
     values = composed(rest)
     if values["measure"] == catalogue.read("measure", default):
         given["measure"] = nodes[among.index(named[-1]) if among else 0]
