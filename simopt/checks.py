@@ -111,7 +111,7 @@ def as_array(value: Any, name: str) -> Any:
     try:
         return np.asarray(value)
     except ValueError as error:
-        raise InputError(f"{name} is not a rectangular array: {error}.") from error
+        raise InputError(f"{name} is not a rectangular array ({error}); give equally long rows.") from error
 
 
 def flatten(array: FloatArray) -> FloatArray:

@@ -259,7 +259,7 @@ def _refused(error: Exception, command: str) -> InputError:
         override = several[1].lstrip("+")
         sweep = f"; `simopt sweep {override}` runs several values" if command == "run" else ""
         return InputError(
-            f"{override}: `simopt {command}` takes one value of it, and a comma separates several; "
+            f"{override}: `simopt {command}` takes one value, but the comma separates several; "
             f"write a list as [a,b]{sweep}.{_of_path(override)}"
         )
     cause = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
