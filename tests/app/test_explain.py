@@ -207,7 +207,7 @@ def test_a_label_that_cannot_be_decoded_is_named_and_the_rest_goes_on(
     for more in ([], ["decoder.folds=2"]):
         done = simopt("explain", "x.npz", "model.npy", *quick, *more)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Label rare judges nothing") == 1
+        assert done.stdout.count("Label rare is not used") == 1
         assert (
             "class"
             in json.loads(simopt("explain", "x.npz", "model.npy", *quick, *more, "--json").stdout)[

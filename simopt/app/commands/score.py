@@ -32,7 +32,7 @@ def score(
 
     The table compares each score with a null and with a noise ceiling. The null has the scores of unrelated
     data: Y after an exchange, for instance of its samples. A line below the table says what was exchanged.
-    The ceiling comes from the single trials or the signal-to-noise ratio of X. Labels that X and Y both have
+    The ceiling comes from the single trials of X or from --snr. Labels that X and Y both have
     must agree in every sample.
 
     Scores are stored in the folder log.dir (default: outputs), and the same command reads them from there.
