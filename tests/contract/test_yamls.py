@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
-from simopt import catalogue
+from simopt import catalogue, measures
+from simopt.errors import InputError
 
 ENTRIES = [
     (group, name)
@@ -87,3 +88,12 @@ def test_the_comment_of_an_option_names_its_choices(name: str) -> None:
         if typing.get_origin(kind) is Literal:
             (comment,) = (line.partition("  # ")[2] for line in lines if line.startswith(f"{key}:"))
             assert re.split(r"[;:]", comment)[0].split(" | ") == list(typing.get_args(kind))
+
+
+@pytest.mark.parametrize("name", [name for group, name in ENTRIES if group == "measure"])
+def test_a_choice_that_there_is_not_is_refused_by_name(name: str) -> None:
+    node = catalogue.node("measure", name)
+    for option, kind in typing.get_type_hints(catalogue.locate(node["_target_"], "measure")).items():
+        if typing.get_origin(kind) is Literal:
+            with pytest.raises(InputError, match=f"{option} .*nonsense"):
+                measures.build({**node, option: "nonsense"})

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 import simopt
 from simopt import catalogue
@@ -264,3 +265,8 @@ def test_labels_that_identify_samples_are_checked_though_a_score_is_stored(tmp_p
     simopt.compare(X, Y, draws=2, store=tmp_path)
     with pytest.raises(InputError, match="'bogus'"):
         simopt.compare(X, Y, draws=2, ids="bogus", store=tmp_path)
+
+
+def test_a_stored_configuration_keeps_the_order_of_its_keys() -> None:
+    request = RunRequest(dataset=np.random.default_rng(0).standard_normal((8, 2)))
+    assert list(yaml.safe_load(str(request.about()["config"]))) == list(request.config())
