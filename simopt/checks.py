@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from simopt import sides
 from simopt.errors import InputError
 from simopt.typing import ArrayLike, FloatArray, Responses
 
@@ -62,7 +63,7 @@ def responses(value: Responses, name: str = "X") -> FloatArray:
     InputError
         The data are not numeric, not 2-D or 3-D, empty or not finite, or they have fewer than 3 samples.
     """
-    array = _numeric(samples_of(value), name)
+    array = numeric(samples_of(value), name)
     if array.ndim not in (2, 3):
         raise InputError(
             f"{name} has shape {array.shape}; give an array (samples, units) or (time, condition, unit)."
@@ -82,14 +83,17 @@ def responses(value: Responses, name: str = "X") -> FloatArray:
     return array
 
 
-def _numeric(value: ArrayLike, name: str) -> FloatArray:
+def numeric(value: ArrayLike, name: str) -> FloatArray:
+    """Return data of any shape as an array of float32 or float64; refuse masked values, text and objects."""
     if hasattr(value, "detach"):
         tensor = value.detach().cpu()
         # numpy has no bfloat16, so half precision is widened before the conversion.
         value = (tensor.double() if tensor.dtype.itemsize < 4 else tensor).numpy()
-    if np.ma.is_masked(value):
+    if _masked(value):
         raise InputError(f"{name} has masked values; remove or replace them first.")
-    array: FloatArray = as_array(value, name)
+    if sides.is_frame(value):
+        value = sides.numbers_of_frame(value, name)
+    array: FloatArray = as_array(sides.in_order(value), name)
     # An object array may hold numbers beside text; numpy cannot tell them apart.
     if array.dtype.kind == "O":
         raise InputError(f"{name} holds Python objects (dtype object); convert them to numbers.")
@@ -112,6 +116,13 @@ def as_array(value: Any, name: str) -> Any:
         return np.asarray(value)
     except ValueError as error:
         raise InputError(f"{name} is not a rectangular array ({error}); give equally long rows.") from error
+
+
+def _masked(value: Any) -> bool:
+    # numpy asks a list for no mask, and would take what its masked arrays hide for data.
+    if isinstance(value, list | tuple) and any(isinstance(item, np.ma.MaskedArray | list) for item in value):
+        return any(map(_masked, value))
+    return bool(np.ma.is_masked(value))
 
 
 def flatten(array: FloatArray) -> FloatArray:
@@ -145,7 +156,7 @@ def spectrum(value: ArrayLike, samples: int, units: int | None = None) -> FloatA
     InputError
         A variance is negative or not finite, all are zero, or there are more than X can have.
     """
-    values = _numeric(value, "The spectrum").astype(np.float64)
+    values = numeric(value, "The spectrum").astype(np.float64)
     if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any() or not values.any():
         raise InputError("The spectrum must be a list of finite variances, none negative and not all zero.")
     positive: FloatArray = np.sort(values[values > 0])[::-1].copy()
@@ -194,15 +205,17 @@ def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
     Parameters
     ----------
     X, Y : array, tensor or Dataset, (samples, units) or (time, condition, unit)
+        The rows of a pandas or xarray Y are put in the order of X; see :func:`simopt.sides.aligned`.
 
     Raises
     ------
     InputError
-        X and Y differ in their number of samples, X or Y is constant, or :func:`responses` refuses X or Y.
+        X and Y differ in their number of samples or in the names of these, X or Y is constant, or
+        :func:`responses` refuses X or Y.
     """
-    sides = responses(X, "X"), responses(Y, "Y")
-    same_axes(sides[0].shape, sides[1].shape)
-    x, y = (flatten(side).astype(np.float64) for side in sides)
+    both = responses(X, "X"), responses(sides.aligned(X, Y), "Y")
+    same_axes(both[0].shape, both[1].shape)
+    x, y = (flatten(side).astype(np.float64) for side in both)
     same_samples(x.shape, y.shape)
     varying(x, "X")
     varying(y, "Y")

@@ -23,7 +23,7 @@ ORDER = [
     ["theory"],
     ["optimization"],
     ["measures", "datasets", "store"],
-    ["catalogue", "linalg", "norms", "pairwise", "components", "gradients", "rows", "checks"],
+    ["catalogue", "linalg", "norms", "pairwise", "components", "gradients", "rows", "checks", "sides"],
     ["errors", "typing"],
 ]
 """Packages, outermost first: each may import those of lower lines, and in its own line those to its right."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from simopt import catalogue, checks
+from simopt import catalogue, checks, sides
 from simopt.datasets.trials import Trials, sha256
 from simopt.errors import InputError
 from simopt.rows import Order, Rows, are_none, codes, of_samples
@@ -99,6 +99,9 @@ class Dataset:
         condition. ``groups="none"``: no groups, even if samples are equal.
     rows : {"time", "independent"} or None
         ``time``: samples (or groups) may depend on those before. ``independent``: not. None: tests decide.
+    names : dict of array
+        What else names the conditions, (conditions,) by name: the index of a pandas object, coordinates of an
+        xarray object or a netCDF file. Like labels they must agree between X and Y, but they are not decoded.
 
     Raises
     ------
@@ -127,16 +130,22 @@ class Dataset:
     groups: Any = None
     blocks: Any = None
     rows: Order | None = None
+    names: Mapping[str, LabelArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "names", {**self.names, **sides.names(self.responses)})
         object.__setattr__(self, "responses", checks.responses(self.responses, self.name))
+        labels = self.labels or {}
+        for variable, values in labels.items():
+            if np.ma.is_masked(values):
+                raise InputError(f"{self.name}: label {variable!r} has masked values; give each one a value.")
         labels = {
             variable: checks.as_array(values, f"{self.name}: label {variable!r}")
-            for variable, values in (self.labels or {}).items()
+            for variable, values in labels.items()
         }
         object.__setattr__(self, "labels", labels)
         checks.varying(self.samples(), self.name)
-        check_labels(self.labels, self.responses.shape[-2], self.name)
+        check_labels({**self.names, **self.labels}, self.responses.shape[-2], self.name)
         if self.rows is not None:
             checks.one_of(self.rows, get_args(Order), "rows")
         self.structure()
@@ -244,8 +253,9 @@ class Dataset:
 def same_rows(X: Dataset, Y: Dataset) -> None:
     """Refuse two datasets whose rows are not the same samples in the same order.
 
-    Both datasets must have the same number of samples, and every label that both have must agree row by row.
-    A label with the ids of stimuli or trials therefore reveals a different order, which a score does not.
+    Both datasets must have the same number of samples, and every label or other name of the conditions that
+    both have must agree row by row. A label with the ids of stimuli or trials therefore reveals a different
+    order, which a score does not.
 
     Raises
     ------
@@ -254,27 +264,7 @@ def same_rows(X: Dataset, Y: Dataset) -> None:
     """
     checks.same_axes(X.responses.shape, Y.responses.shape)
     checks.same_samples(X.samples().shape, Y.samples().shape)
-    if X.responses.shape[-2] != Y.responses.shape[-2]:
-        return  # one of them is flattened over time, so its labels cannot be matched with the other's
-    for name in sorted(X.labels.keys() & Y.labels.keys()):
-        labels_x, labels_y = X.labels[name], Y.labels[name]
-        if (labels_x.dtype.kind == "U") != (labels_y.dtype.kind == "U"):  # one file holds the numbers as text
-            labels_x, labels_y = labels_x.astype(str), labels_y.astype(str)
-        missing = (labels_x != labels_x) & (labels_y != labels_y)  # NaN on both sides
-        differs = np.flatnonzero((labels_x != labels_y) & ~missing)
-        if len(differs):
-            row = int(differs[0])
-            if sorted(map(str, labels_x)) != sorted(map(str, labels_y)):
-                remedy = f"{len(differs)} of {len(labels_x)} rows differ; both need the same samples."
-            elif len(set(map(str, labels_x))) == len(labels_x):
-                remedy = f"both have the same rows in another order: sort both datasets by {name}."
-            else:
-                remedy = (
-                    f"both have the same values in another order, but several rows share a value of {name}, "
-                    "which cannot bring them in order; sort both by a label that differs in every row."
-                )
-            where = f"{name} of row {row} is {labels_x[row]} in {X.name} and {labels_y[row]} in {Y.name}"
-            raise InputError(f"{where}; {remedy}")
+    sides.aligned(X, Y)
 
 
 @dataclass(frozen=True, kw_only=True)

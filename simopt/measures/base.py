@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simopt import checks
+from simopt import checks, sides
 from simopt.errors import InputError
 from simopt.measures.extent import Extent
 from simopt.measures.moments import Moments, Reference, from_array
@@ -233,7 +233,7 @@ class Measure(ABC):
         rows = rows_of(X, groups, blocks)
         if hasattr(Y, "structure"):  # a Dataset, which may declare groups of its own
             rows = (rows or Rows()).joined(Y, groups_are_none(X, groups))
-        Y = _as_tensor(Y)
+        Y = _as_tensor(sides.aligned(X, Y))
         return self.bind(Reference.of(X, dtype=Y.dtype, device=Y.device, rows=rows))(Y)
 
     def _refuse_gradient(self, X: Responses | Reference) -> None:
@@ -392,7 +392,7 @@ def rows_of(
     if not given:
         return X.rows if isinstance(X, Reference) else None
     groups = None if groups_are_none(X, groups) else groups
-    shape: tuple[int, ...] = np.shape(X.responses if isinstance(X, Reference) else X)  # type: ignore[arg-type]
+    shape: tuple[int, ...] = np.shape(X.responses if isinstance(X, Reference) else sides.in_order(X))
     return Rows.of(math.prod(shape[:-1]), of_samples(groups, shape), of_samples(blocks, shape))
 
 
@@ -405,5 +405,4 @@ def _as_tensor(Y: Responses) -> Tensor:
     Y = checks.samples_of(Y)
     if isinstance(Y, torch.Tensor):
         return Y if Y.dtype in (torch.float32, torch.float64) else Y.to(torch.float64)
-    array = checks.as_array(Y, "Y")
-    return from_array(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64))
+    return from_array(checks.numeric(Y, "Y"))

@@ -16,6 +16,7 @@ from simopt.datasets import Dataset
 from simopt.datasets.base import same_rows
 from simopt.measures import Measure
 from simopt.rows import Order, condition_of
+from simopt.sides import aligned
 from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray
@@ -249,7 +250,7 @@ def attribute(
     return carry_out(
         AttributeRequest(
             dataset=structured(X, groups, blocks, rows),
-            Y=Y,
+            Y=aligned(X, Y),
             measure=measure_node(measure, **options),
             by=by,
             log=store,

@@ -24,6 +24,7 @@ from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
 from simopt.measures import Measure, Reference
 from simopt.measures.extent import Extent
 from simopt.rows import Order
+from simopt.sides import aligned
 from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray, Node, OnStep
@@ -371,11 +372,11 @@ def finite(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def labeled(Y: Any) -> list[Data]:
-    """Return Y as a list of Data; if Y is a mapping, its keys are the names that tables show."""
+def labeled(X: DataLike, Y: Any) -> list[Data]:
+    """Return Y, aligned with X, as a list of Data; the keys of a mapping are the names that tables show."""
     if isinstance(Y, Mapping):
-        return [replace(Data.of(data, str(name)), label=str(name)) for name, data in Y.items()]
-    return [Data.of(Y, "Y")]
+        return [replace(Data.of(aligned(X, data), str(name)), label=str(name)) for name, data in Y.items()]
+    return [Data.of(aligned(X, Y), "Y")]
 
 
 def compare(
@@ -455,7 +456,7 @@ def compare(
     """
     request = CompareRequest(
         dataset=structured(X, groups, blocks, rows),
-        Y=labeled(Y),
+        Y=labeled(X, Y),
         measures=measure_nodes(measures, **options),
         draws=draws,
         seed=seed,

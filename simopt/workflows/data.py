@@ -50,8 +50,8 @@ class Data:
     _hash_of: Callable[[Path], str] = field(default_factory=FileHashes, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, data: Data | Dataset | Mapping[str, Any] | ArrayLike, name: str = "X") -> Data:
-        """Return the description of data that are a Dataset, a configuration node, or an array.
+    def of(cls, data: Data | Dataset | Loader | Mapping[str, Any] | ArrayLike, name: str = "X") -> Data:
+        """Return the description of data that are a Dataset, a loader, a configuration node, or an array.
 
         Raises
         ------
@@ -68,7 +68,9 @@ class Data:
             raise InputError(
                 f"{name} is a name or path, {str(data)!r}; give an array, or use simopt.load_dataset."
             )
-        return cls({}, Dataset(name, checks.responses(data, name)))
+        if isinstance(data, Loader):
+            return cls({}, data.structured())
+        return cls({}, Dataset(name, data))  # type: ignore[arg-type]
 
     @classmethod
     def named(cls, reference: str, ids: str | None = None, **options: Any) -> Data:

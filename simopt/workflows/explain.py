@@ -31,6 +31,7 @@ from simopt.optimization.captured import captured_variance
 from simopt.optimization.state import State
 from simopt.optimization.trajectory import StopReason
 from simopt.rows import Order
+from simopt.sides import aligned
 from simopt.store import shelf
 from simopt.store.reader import Run
 from simopt.typing import Node
@@ -377,7 +378,7 @@ def explain(
     return carry_out(
         ExplainRequest.of(
             template.dataset,
-            Data.of(Y, "Y"),
+            Data.of(aligned(X, Y), "Y"),
             template,
             nodes,
             decoded=decoder is not None,
