@@ -81,6 +81,10 @@ class RowsWarning(UserWarning):
     """Samples that are equal were taken for repeats of a measurement, or for classes."""
 
 
+class UnitsWarning(UserWarning):
+    """Units of a file have the same response in all samples."""
+
+
 class LabelWarning(UserWarning):
     """A label is not decoded, because it is no task variable or cannot be decoded."""
 

@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from simopt import checks
-from simopt.datasets import formats, preprocess
+from simopt.datasets import formats, preprocess, selected
 from simopt.datasets.base import Dataset, Loader, Repetitions, check_labels
 from simopt.datasets.preprocess import AXES, Indices, Selection
+from simopt.datasets.selected import Read
 from simopt.datasets.trials import Trials
-from simopt.errors import InputError
+from simopt.errors import InputError, UnitsWarning, warn
 from simopt.typing import FloatArray, LabelArray, Source
 
 
@@ -47,26 +48,33 @@ class File(Loader, formats.Options):
         the table of trials that hold text or whole numbers.
     average : str, sequence of str, or None
         Names of labels. Samples with the same combination of these labels are averaged into one condition,
-        and the conditions are sorted by the labels.
+        and the conditions are in the order of their first samples.
     repetitions : {"average", "keep"}
         ``average`` returns only averages; ``keep`` also keeps the single trials.
     units, conditions : str, sequence of int, mapping, or None
         Which units or conditions to select: indices, a slice ``"0:50"``, the name of a mask, or ``{variable:
         values}``. Variables of conditions are the labels. Variables of units are the arrays of an npz, h5,
         mat or nc, or the columns of the table of units in an nwb. None selects all.
-    constant_units : {"error", "drop", "keep"}
-        What to do with units that have the same response in all samples, or only NaN. Units that are only NaN
-        are never kept.
+    repeats : str, sequence of int, or None
+        Which repeats to select, as indices or a slice. None selects all.
+    drop_nan : {"none", "trials"}
+        ``trials`` leaves out conditions in which a unit is NaN at a time in all repeats, for instance trials
+        of an nwb without the event.
+    constant_units : {"keep", "drop", "error"}
+        What to do with units that have the same response in all samples: ``keep`` warns and keeps them. Units
+        without any response (NaN throughout) are never kept.
     standardize : {"none", "units"}
         ``units`` gives each unit mean 0 and standard deviation 1 over samples.
     components : int, float or None
         An int is the number of principal components to keep. A float up to 1 is a share of the variance: the
         fewest components that explain this share are kept. None keeps the units.
     align, window, bin : str, sequence of float, float
-        Options for an nwb: spikes are counted around an event of every trial. ``align`` is the column of the
-        table of trials with the times of the event (None: ``start_time``), ``window`` is (start, stop) in ms
-        from the event, and ``bin`` is the width of a bin in ms (None: the window is one bin). A unit counts
-        as silent at times outside its ``obs_intervals``.
+        In an nwb, spikes are counted around an event of every trial. ``align`` is the column of the table of
+        trials with the times of the event (None: ``start_time``), ``window`` is (start, stop) in ms from the
+        event, and ``bin`` is the width of a bin in ms (None: the window is one bin). A unit counts as
+        silent at times outside its ``obs_intervals``. In an array with times,
+        ``window`` selects times and ``bin`` averages those of a bin, in the unit of the array ``time`` of the
+        file; without it, times are counted 0, 1, 2, ...
 
     Raises
     ------
@@ -81,9 +89,13 @@ class File(Loader, formats.Options):
     repetitions: Repetitions = "average"
     units: Selection | None = None
     conditions: Selection | None = None
-    constant_units: Literal["error", "drop", "keep"] = "error"
+    repeats: str | Sequence[int] | None = None
+    drop_nan: Literal["none", "trials"] = "none"
+    constant_units: Literal["error", "drop", "keep"] = "keep"
     standardize: Literal["none", "units"] = "none"
     components: int | float | None = None
+
+    revision = 2  # averages keep the order of first appearance; units that never vary are kept
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | Path):
@@ -107,9 +119,10 @@ class File(Loader, formats.Options):
                 )
         elif self.components is not None:
             checks.whole(self.components, 1, "components of file")
-        nwb_only = [option for option in ("align", "window", "bin") if getattr(self, option) is not None]
-        if nwb_only and Path(self.path).suffix.lower() != ".nwb":
-            raise InputError(f"{self.path}: {', '.join(nwb_only)} only apply to an nwb file; leave them out.")
+        if self.align is not None and Path(self.path).suffix.lower() != ".nwb":
+            raise InputError(f"{self.path}: align only applies to an nwb file; leave it out.")
+        if self.bin is not None and self.window is None:
+            raise InputError(f"bin of file is {self.bin}, without a window; set dataset.window=[START,STOP].")
         if self.window is not None:
             preprocess.check_window(self.window, self.bin, "file")
 
@@ -155,18 +168,21 @@ class File(Loader, formats.Options):
         """
         path = checks.expanded(self.path, "path of file")
         name = str(path)
-        array, labels = self._read(path, name)
-        array = self._recorded(array, name)
-        responses, trials, labels = self._averaged(array, labels, name)
-        # NaN are refused only now: missing repetitions have been averaged over, and units may be selected.
+        read = self._recorded(self._read(path, name), name)
+        if self.drop_nan == "trials":
+            read = read.complete(name)
+        # NaN are refused only now: missing repetitions are averaged over, and units may be selected.
+        responses, trials, labels = self._averaged(read, name)
         responses = checks.responses(responses, name)
-        responses, trials = self._varying(responses, trials, name)
+        responses, trials = self._varying(responses, trials, read.units, name)
         if self.standardize == "units":
             responses, trials = preprocess.standardize(responses, trials)
         if self.components is not None:
             responses, trials = preprocess.reduce(responses, self.components, name, trials)
+        names = {key: values for key, values in labels.items() if key in read.names}
+        labels = {key: values for key, values in labels.items() if key not in names}
         self._refuse_unread(name, labels)
-        return Dataset(name=self.title, responses=responses, labels=labels, source="real", trials=trials)
+        return Dataset(self.title, responses, labels, "real", trials=trials, names=names)
 
     def _refuse_unread(self, name: str, labels: Mapping[str, LabelArray]) -> None:
         """Refuse groups and blocks that name a label which ``labels`` does not read."""
@@ -180,11 +196,8 @@ class File(Loader, formats.Options):
                     f"dataset.labels=[{','.join(unread)}]."
                 )
 
-    def _read(self, path: Path, name: str) -> tuple[LabelArray, dict[str, LabelArray]]:
-        """Return the selected responses, ([time,] condition, repeat, unit), and the labels of the conditions.
-
-        If the array in the file has no axis ``repeat``, this axis has length 1.
-        """
+    def _read(self, path: Path, name: str) -> Read:
+        """Return the selected responses with the labels and names of their conditions."""
         table = self._table()
         with formats.opened(path, self if table is None else replace(self, labels=())) as content:
             array = content.array
@@ -198,15 +211,42 @@ class File(Loader, formats.Options):
             if table is not None:
                 labels, source = formats.read_labels(table), str(self.labels)
             check_labels(labels, size["condition"], source)
+            named = content.named(axes.index("condition"))
+            names = {key: values for key, values in named.items() if key not in labels}
+            check_labels(names, size["condition"], name)
             label = formats.variable_of(labels, labels.__getitem__, "label")
             conditions = preprocess.select(self.conditions, size["condition"], label, f"conditions of {name}")
             units = preprocess.select(self.units, size["unit"], content.variable, f"units of {name}")
             chosen: dict[str, Indices] = {"condition": conditions, "unit": units}
-            selected = content.take([chosen.get(axis, np.arange(size[axis])) for axis in axes])
-        selected = selected.transpose([axes.index(axis) for axis in AXES if axis in axes])
+            if self.repeats is not None:
+                if "repeat" not in axes:
+                    raise InputError(
+                        f"{name} has no axis of repeats; name it: dataset.axes=[...,repeat,...]."
+                    )
+                chosen["repeat"] = preprocess.select(
+                    self.repeats, size["repeat"], content.variable, f"repeats of {name}"
+                )
+            bins = [slice(None)]
+            if self.window is not None and not content.windowed:
+                if "time" not in axes:
+                    raise InputError(f"{name} has no axis of time, so dataset.window selects nothing of it.")
+                times = selected.times_of(size["time"], content.variable)
+                chosen["time"], bins = selected.windowed(times, self.window, self.bin, name)
+            values = content.take([chosen.get(axis, np.arange(size[axis])) for axis in axes])
+            of_units = selected.names_of_units(content.variable, size["unit"], units)
+        values = values.transpose([axes.index(axis) for axis in AXES if axis in axes])
         if "repeat" not in axes:
-            selected = np.expand_dims(selected, -2)
-        return selected, {variable: values[conditions] for variable, values in labels.items()}
+            values = np.expand_dims(values, -2)
+        if self.window is not None and "time" in axes and bins != [slice(None)]:
+            values = np.stack([values[part].mean(axis=0) for part in bins])
+        of_conditions = {**names, **labels}
+        return Read(
+            values,
+            {key: column[conditions] for key, column in of_conditions.items()},
+            frozenset(names),
+            conditions,
+            of_units,
+        )
 
     def _axes(self, content: formats.Content, name: str) -> tuple[str, ...]:
         shape = content.array.shape
@@ -224,16 +264,8 @@ class File(Loader, formats.Options):
             )
         return ("time", "condition", "unit")[-len(shape) :]  # two dimensions have no time
 
-    def _averaged(
-        self, array: LabelArray, labels: dict[str, LabelArray], name: str
-    ) -> tuple[FloatArray, Trials | None, dict[str, LabelArray]]:
+    def _averaged(self, read: Read, name: str) -> tuple[FloatArray, Trials | None, dict[str, LabelArray]]:
         """Average repeats, and samples of equal labels.
-
-        Parameters
-        ----------
-        array : array, (..., condition, repeat, unit)
-        labels : dict of array, (conditions,)
-        name : str
 
         Returns
         -------
@@ -242,10 +274,12 @@ class File(Loader, formats.Options):
         labels : dict of array
             The labels that have one value for each average, (conditions,). Other labels are left out.
         """
+        array, labels = read.array, dict(read.labels)
         *_, conditions, repeats, units = array.shape
         flat = array.reshape(*array.shape[:-3], conditions * repeats, units)  # (..., trial, unit)
         if repeats == 1 and self.average is None:
             if self.repetitions == "average":
+                read.refuse_nan(name, self.align or "start_time" if self._counts() else None)
                 return flat, None, labels
             raise InputError(
                 f"{name}: repetitions=keep finds no repetitions; name their axis or their label: "
@@ -273,34 +307,35 @@ class File(Loader, formats.Options):
         repeat = None if repeat is None else repeat[present]
         return responses, Trials(single[..., present, :], condition[present], repeat), labels
 
-    def _recorded(self, array: LabelArray, name: str) -> LabelArray:
+    def _recorded(self, read: Read, name: str) -> Read:
         """Drop or refuse units without any value, as ``constant_units`` says."""
         # Integers are never NaN, and isnan refuses objects; the dtype has been checked.
-        silent = np.isnan(array).all(axis=tuple(range(array.ndim - 1)))
+        silent = np.asarray(np.isnan(read.array).all(axis=tuple(range(read.array.ndim - 1))))
         if not silent.any():
-            return array
+            return read
         if self.constant_units == "drop" and not silent.all():
-            return array[..., ~silent]
-        remedy = "" if silent.all() else "; dataset.constant_units=drop leaves such units out"
-        raise InputError(
-            f"{name}: {silent.sum()} of {silent.size} units are NaN throughout; the first of them is column "
-            f"{int(np.argmax(silent))}{remedy}."
-        )
+            return replace(read, array=read.array[..., ~silent], units=read.units[~silent])
+        raise InputError(selected.of_units(silent, read.units, "are NaN throughout", name))
 
     def _varying(
-        self, responses: FloatArray, trials: Trials | None, name: str
+        self, responses: FloatArray, trials: Trials | None, units: LabelArray, name: str
     ) -> tuple[FloatArray, Trials | None]:
         """Treat the units that never vary, as ``constant_units`` says."""
         constant = preprocess.constant(responses)
-        if not constant.any() or self.constant_units == "keep":
+        if not constant.any():
             return responses, trials
         if self.constant_units == "drop" and not constant.all():
             return preprocess.both(lambda x: x[..., ~constant], responses, trials)
-        remedy = "" if constant.all() else "; dataset.constant_units=drop leaves such units out"
-        raise InputError(
-            f"{name}: {constant.sum()} of {constant.size} units never vary; the first of them is column "
-            f"{int(np.argmax(constant))}{remedy}."
-        )
+        told = selected.of_units(constant, units, "never vary", name)
+        if self.constant_units != "keep":
+            raise InputError(told)
+        if not constant.all():  # which Dataset refuses
+            warn(told, UnitsWarning)
+        return responses, trials
+
+    def _counts(self) -> bool:
+        """Return whether the file is an nwb whose spikes are counted around events."""
+        return _kind(Path(self.path)) == ".nwb" and self.key is None
 
 
 def _kind(path: Path) -> str:

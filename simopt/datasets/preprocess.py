@@ -29,13 +29,14 @@ from simopt import checks
 from simopt.datasets.base import check_length
 from simopt.datasets.trials import Trials, condition_means
 from simopt.errors import InputError
+from simopt.rows import codes
+from simopt.sides import SYNONYMS
 from simopt.typing import FloatArray, LabelArray
 
 Selection: TypeAlias = str | Sequence[int] | Mapping[str, Any]
 Indices: TypeAlias = npt.NDArray[np.intp]
 
 AXES = ("time", "condition", "repeat", "unit")
-_SYNONYMS = {"sample": "condition", "trial": "condition"}
 _BLOCK = 1 << 22  # bytes read at once of an array of which a part is selected; the peak is a few blocks
 _LONGEST = 1e12  # ms of a window, 30 years; larger numbers are mistakes, and could overflow later
 _SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
@@ -47,8 +48,8 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
     Parameters
     ----------
     axes : str or sequence of str
-        The names to check, for instance ``"time,condition,unit"`` or ``[time, condition, unit]``. ``sample``
-        and ``trial`` are other names of ``condition``.
+        The names to check, for instance ``"time,condition,unit"`` or ``[time, condition, unit]``, or their
+        :data:`~simopt.sides.SYNONYMS`, such as ``sample`` and ``trial`` for ``condition``.
     shape : tuple of int
         Shape of the array.
     name : str
@@ -65,8 +66,8 @@ def named_axes(axes: object, shape: tuple[int, ...], name: str) -> tuple[str, ..
         raise InputError(f"{name}: axes is {axes!r}; expected names such as [time,condition,unit].")
     parts = [entry.strip() for entry in entries]
     for part in parts:
-        checks.one_of(part, (*AXES, *_SYNONYMS), f"axis of {name}:")
-    names = tuple(_SYNONYMS.get(part, part) for part in parts)
+        checks.one_of(part, (*AXES, *SYNONYMS), f"axis of {name}:")
+    names = tuple(SYNONYMS.get(part, part) for part in parts)
     if len(set(names)) < len(names):
         raise InputError(
             f"{name}: axes {parts} name an axis twice (sample and trial both mean condition); an axis of "
@@ -295,11 +296,12 @@ def as_labels(values: Any, what: str) -> LabelArray:
 def combine(labels: Mapping[str, LabelArray]) -> Indices:
     """Return the index of the combination of labels of each trial, (trial,).
 
-    The combinations that occur are sorted by the first label, then the second, and so on, and are counted
-    from 0 in this order.
+    The combinations are counted from 0 in the order of their first appearance. Sorted by text, im10 would
+    come before im2, and the rows of a model that has no labels would be those of other samples.
     """
-    codes = [np.unique(values, return_inverse=True)[1] for values in labels.values()]
-    return np.unique(np.stack(codes), axis=1, return_inverse=True)[1].reshape(-1)
+    columns = [codes(values, len(values), f"label {name}") for name, values in labels.items()]
+    combined = np.unique(np.stack(columns), axis=1, return_inverse=True)[1].reshape(-1)
+    return codes(combined, len(combined), "labels")
 
 
 def average(responses: FloatArray, condition: Indices, name: str) -> FloatArray:

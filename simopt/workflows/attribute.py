@@ -13,14 +13,13 @@ from simopt import checks, measures
 from simopt.analysis import attribution
 from simopt.analysis.attribution import Attribution, named
 from simopt.datasets import Dataset
-from simopt.datasets.base import same_rows
 from simopt.measures import Measure
 from simopt.rows import Order, condition_of
 from simopt.sides import aligned
 from simopt.store import shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray
-from simopt.workflows.data import Data, DataLike, structured, told_rows
+from simopt.workflows.data import Data, DataLike, paired, structured, told_rows
 from simopt.workflows.request import (
     OnProgress,
     Request,
@@ -145,9 +144,8 @@ def carry_out(
     """
 
     def make() -> Callable[[Stored | None], AttributeResult]:
-        X, Y = request.dataset.dataset, request.Y.dataset
+        X, Y = paired(request.dataset, request.Y)
         measure = measures.build(request.measure)
-        same_rows(X, Y)
         leave_out: Callable[..., Attribution] = getattr(attribution, request.function)
         options: dict[str, Any] = {"side": "X"} if request.by == "x-units" else {}
         options["observe"] = steps(measure.name, observe, should_stop)

@@ -18,7 +18,6 @@ from simopt.analysis.nulls import INNOVATIONS, UNRELATED, WITHOUT_COURSE, Null, 
 from simopt.analysis.remarks import above_ceiling, no_null, of_nulls, reasons_without
 from simopt.analysis.standing import Standing
 from simopt.datasets import Dataset
-from simopt.datasets.base import same_rows
 from simopt.datasets.trials import Trials
 from simopt.errors import DegenerateWarning, InputError, SimoptError, warn
 from simopt.measures import Measure, Reference
@@ -29,7 +28,7 @@ from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray, Node, OnStep
 from simopt.workflows import result
-from simopt.workflows.data import Data, DataLike, found_rows, in_float64, structured
+from simopt.workflows.data import Data, DataLike, found_rows, in_float64, paired, structured
 from simopt.workflows.request import (
     Request,
     ShouldStop,
@@ -103,13 +102,11 @@ class CompareRequest(Request[Standing]):
         InputError
             X and Y differ in their number of samples or in a label, or one of them lacks the label ``ids``.
         """
-        X, Y = self.dataset.dataset, self.Y[0].dataset
-        for dataset in (X, Y):
+        for dataset in (self.dataset.dataset, self.Y[0].dataset):
             if self.ids is not None and self.ids not in dataset.labels:
                 # A label inside a group of an h5 has the name after the last slash.
                 checks.one_of(self.ids.rpartition("/")[2], dataset.labels, f"label of {dataset.name}")
-        same_rows(X, Y)
-        return X, Y
+        return paired(self.dataset, self.Y[0])
 
     def revises(self) -> list[str]:
         """Return the dotted names of the code that computes scores, nulls and ceilings."""

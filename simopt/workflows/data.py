@@ -14,6 +14,7 @@ import numpy as np
 
 from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
+from simopt.datasets.base import same_rows
 from simopt.errors import InputError, RowsWarning, warn
 from simopt.rows import Order, Rows, found
 from simopt.store.hashes import FileHashes
@@ -83,7 +84,7 @@ class Data:
         ids : str, optional
             The label that identifies the samples of a file.
         **options
-            Options that override the defaults of the dataset. By default, constant units of a file are kept.
+            Options that override the defaults of the dataset.
 
         Raises
         ------
@@ -206,6 +207,40 @@ def in_float64(samples: FloatArray) -> FloatArray:
     kept: FloatArray = centered - (lost @ (lost.T @ centered) if n <= p else (centered @ lost) @ lost.T)
     kept += mean
     return kept
+
+
+def paired(X: Data, Y: Data) -> tuple[Dataset, Dataset]:
+    """Return the datasets of X and Y, whose samples are the same as far as their shapes and names say.
+
+    Raises
+    ------
+    InputError
+        X and Y differ in their axes, their number of samples, or a label that both have.
+
+    Warns
+    -----
+    RowsWarning
+        Only one side is averaged over labels, and the other has none of them, so that nothing says whether
+        its samples are in the order of the averages.
+    """
+    sides = X.dataset, Y.dataset
+    same_rows(*sides)
+    averages = [_averaged(data) for data in (X, Y)]
+    for names, here, there in zip(averages, sides, reversed(sides), strict=True):
+        if names and not all(averages) and not set(names) & {*there.labels, *there.names}:
+            shown = ", ".join(map(str, here.labels[names[0]][:3]))
+            warn(
+                f"{here.name} is averaged over {', '.join(names)}, in the order {shown}, ...; {there.name} "
+                f"has no label {names[0]}, so its samples are taken to be in this order",
+                RowsWarning,
+            )
+    return sides
+
+
+def _averaged(data: Data) -> list[str]:
+    """Return the labels over which a file is averaged; empty if it is not, or if the data were passed in."""
+    average = None if data.given is not None else getattr(data.loader, "average", None)
+    return [average] if isinstance(average, str) else list(average or ())
 
 
 def found_rows(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:

@@ -12,7 +12,7 @@ import simopt
 from simopt import datasets
 from simopt.app.config import requests
 from simopt.datasets.base import Trials
-from simopt.errors import InputError
+from simopt.errors import InputError, UnitsWarning
 
 GOOD = np.random.default_rng(0).standard_normal((20, 5))
 WITH_NAN = np.where(np.arange(5) == 2, np.nan, GOOD)
@@ -85,27 +85,34 @@ def test_integers_and_booleans_are_numbers(tmp_path: Path) -> None:
     assert load(npy(tmp_path, (10 * GOOD).astype("i2"))).responses.dtype == np.float64
 
 
-def test_constant_units_are_refused_or_dropped(tmp_path: Path) -> None:
+def test_constant_units_are_kept_refused_or_dropped(tmp_path: Path) -> None:
     path = npy(tmp_path, CONSTANT)
-    with pytest.raises(InputError, match="data.npy: 1 of 5 units .*column 2; dataset.constant_units=drop"):
-        load(path)
+    told = "data.npy: 1 of 5 units never vary: column 2; dataset.constant_units=drop"
+    with pytest.raises(InputError, match=told):
+        load(path, constant_units="error")
     assert load(path, constant_units="drop").responses.shape == (20, 4)
-    assert load(path, constant_units="keep").responses.shape == (20, 5)
+    with pytest.warns(UnitsWarning, match=told):
+        assert load(path).responses.shape == (20, 5)
+    with pytest.warns(UnitsWarning, match="never vary: column 2; "):  # its column in the file
+        assert load(path, units="1:4").responses.shape == (20, 3)
     assert load(npy(tmp_path, WITH_NAN), constant_units="drop").responses.shape == (20, 4)
     with pytest.raises(InputError, match="data.npy: 1 of 5 units .*column 2"):
         load(npy(tmp_path, WITH_NAN), constant_units="keep")
     with pytest.raises(InputError, match="constant_units of file 'ignore'.*drop"):
         load(path, constant_units="ignore")
-    with pytest.raises(InputError, match="data.npy: 5 of 5 units .*column 0.$"):
+    with pytest.raises(InputError, match="data.npy: 5 of 5 units .*column 0, .*, column 4.$"):
         load(npy(tmp_path, np.ones((20, 5))), constant_units="drop")
 
 
 @pytest.mark.parametrize(
     ("array", "says"),
     [
-        (WITH_NAN, "1 of 5 units are NaN throughout; .* column 2; dataset.constant_units=drop"),
-        (np.where(np.arange(20)[:, None] < 3, WITH_NAN, GOOD), "3 NaN or infinite"),
-        (np.full((20, 5), np.nan), "5 of 5 units are NaN throughout; .* column 0.$"),
+        (WITH_NAN, "1 of 5 units are NaN throughout: column 2; dataset.constant_units=drop"),
+        (
+            np.where(np.arange(20)[:, None] < 3, WITH_NAN, GOOD),
+            "3 NaN or infinite value.s. in 3 of 20 samples, first in sample 0; .*drop_nan=trials",
+        ),
+        (np.full((20, 5), np.nan), "5 of 5 units are NaN throughout: column 0, .*, column 4.$"),
         (GOOD[:1], "1 sample"),
         (GOOD[:2], "2 sample"),
         (GOOD[:, 0], r"\(20,\); .*.samples, units."),
@@ -282,9 +289,10 @@ def test_samples_alike_in_labels_become_conditions(tmp_path: Path) -> None:
     )
     dataset = load(path, average=["object", "position"], repetitions="keep")
     assert list(zip(dataset.labels["object"], dataset.labels["position"], strict=True)) == [
-        (o, p) for o in (1, 2, 3) for p in (0, 1)
+        *dict.fromkeys(zip(object_, position, strict=True))  # in the order of their first appearance
     ]
-    assert dataset.labels["group"].tolist() == ["thing"] * 4 + ["animal"] * 2  # constant in each condition
+    animals = np.isin(dataset.labels["object"], 3)
+    assert dataset.labels["group"].tolist() == np.where(animals, "animal", "thing").tolist()
     assert "trial" not in dataset.labels
     for k, (o, p) in enumerate(zip(dataset.labels["object"], dataset.labels["position"], strict=True)):
         chosen = responses[:, (object_ == o) & (position == p)]
@@ -292,8 +300,9 @@ def test_samples_alike_in_labels_become_conditions(tmp_path: Path) -> None:
         np.testing.assert_array_equal(dataset.trials.responses[:, dataset.trials.condition == k], chosen)
     assert dataset.responses.dtype == np.float32
     one = load(path, average="object", conditions={"position": 1})
+    first = one.labels["object"][0]
     np.testing.assert_allclose(
-        one.responses[:, 0], responses[:, (object_ == 1) & (position == 1)].mean(axis=1), atol=1e-6
+        one.responses[:, 0], responses[:, (object_ == first) & (position == 1)].mean(axis=1), atol=1e-6
     )
     assert one.trials is None
 
@@ -342,7 +351,8 @@ def test_standardized_and_reduced_after_units_are_dropped(tmp_path: Path) -> Non
     assert dataset.responses.shape == (2, 6, 4)
     np.testing.assert_allclose(dataset.samples().std(axis=0), 1)
     np.testing.assert_allclose(dataset.trials.average(), dataset.responses, atol=1e-12)
-    assert load(path, constant_units="keep", **options).responses.shape == (2, 6, 5)
+    with pytest.warns(UnitsWarning, match="column 2"):
+        assert load(path, constant_units="keep", **options).responses.shape == (2, 6, 5)
     few = load(path, constant_units="drop", components=0.6, **options)
     assert few.responses.shape[-1] == np.argmax(np.cumsum(dataset.spectrum()) >= 0.6) + 1
     np.testing.assert_allclose(few.trials.average(), few.responses, atol=1e-12)
@@ -367,7 +377,11 @@ def test_standardized_and_reduced_after_units_are_dropped(tmp_path: Path) -> Non
         ({"components": True}, "components of file is True"),
         ({"components": "many"}, "components of file is 'many'"),
         ({"components": 6}, "data.h5 has 5 .*dataset.components is 6"),
-        ({"window": [0, 1], "bin": 1}, "data.h5: window, bin .*nwb"),
+        ({"align": "go"}, "data.h5: align .*nwb"),
+        ({"bin": 1}, "bin of file is 1, without a window"),
+        ({"window": [5, 6]}, "data.h5 has no time from 5 to 6; its times run from 0 to 1"),
+        ({"repeats": [0]}, "data.h5 has no axis of repeats"),
+        ({"drop_nan": "units"}, "drop_nan of file 'units'"),
         ({"axes": [["unit"]]}, r"axes is \[\['unit'\]\]; .*condition"),
         ({"labels": "labels.csv"}, "labels.csv: there is no such file"),
     ],

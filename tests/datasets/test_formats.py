@@ -13,7 +13,7 @@ from scipy.io import netcdf_file, savemat
 
 import simopt
 from simopt.datasets import formats
-from simopt.errors import InputError
+from simopt.errors import InputError, UnitsWarning
 
 X = np.random.default_rng(0).standard_normal((3, 8, 4))
 FLAT = X[0]
@@ -173,6 +173,7 @@ def test_columns_of_labels_and_of_units(tmp_path: Path, suffix: str, separator: 
     ("head", "labels"),
     [("", None), ("a,b,c,d\n", None), ("0,1,2,3\n", None), ("0,1,2,d\n", ["d"]), ("u 1,,3x,d\n", "d")],
 )
+@pytest.mark.filterwarnings("ignore::simopt.errors.UnitsWarning")
 def test_headers_of_a_csv(tmp_path: Path, head: str, labels: object) -> None:
     body = "".join(",".join(map(repr, [*row[:3].tolist(), 7])) + "\n" for row in FLAT)
     dataset = load(table(tmp_path, head + body), labels=labels, constant_units="keep")
@@ -207,7 +208,8 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
 
 def test_spikes_of_an_nwb_are_counted_around_events(tmp_path: Path) -> None:
     path = nwb(tmp_path)
-    dataset = load(path, window=[0, 200], bin=100, conditions="0:2", constant_units="keep")
+    with pytest.warns(UnitsWarning, match="2 of 3 units never vary: id 1, id 2; "):
+        dataset = load(path, window=[0, 200], bin=100, conditions="0:2")
     assert dataset.responses.shape == (2, 2, 3)
     np.testing.assert_array_equal(
         dataset.responses[..., 0], [[2, 1], [1, 0]]
@@ -222,7 +224,7 @@ def test_spikes_of_an_nwb_are_counted_around_events(tmp_path: Path) -> None:
     averaged = load(path, window=[0, 200], labels="cue", average="cue", bin=50, constant_units="drop")
     assert averaged.responses.shape[1:] == (2, 2)
     assert averaged.responses[:, 0].sum(axis=0).tolist() == [pytest.approx(4 / 3), pytest.approx(2 / 3)]
-    with pytest.raises(InputError, match="x.nwb holds .*NaN"):
+    with pytest.raises(InputError, match="x.nwb holds .*NaN.* in trial ., whose start_time is NaN"):
         load(path, window=[0, 200])
     with h5py.File(path, "a") as file:
         file["processing/rates"] = FLAT

@@ -145,9 +145,9 @@ def test_averages_over_unsorted_conditions_leave_nan_out() -> None:
     np.testing.assert_array_equal(averaged[1], [[8, 120], [4, 40]])
 
 
-def test_combinations_are_numbered_in_sorted_order() -> None:
-    labels = {"object": np.array(["b", "a", "b", "a"]), "position": np.array([10, 9, 9, 9])}
-    assert preprocess.combine(labels).tolist() == [2, 0, 1, 0]
+def test_combinations_are_numbered_in_the_order_of_their_first_appearance() -> None:
+    labels = {"object": np.array(["im2", "im10", "im2", "im10"]), "position": np.array([10, 9, 9, 9])}
+    assert preprocess.combine(labels).tolist() == [0, 1, 2, 1]
 
 
 def trials(rng: np.random.Generator) -> tuple[np.ndarray, Trials]:

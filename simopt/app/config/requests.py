@@ -150,10 +150,9 @@ def _data(
 
 
 def mine(path: Path, ids: str | None = None, **options: Any) -> Data:
-    """Return the data of the file Y with all units, also constant ones, and the label ``ids`` if given."""
+    """Return the data of the file Y with the label ``ids`` if given."""
     labels = {} if ids is None else {"labels": [ids]}
-    usual = {"constant_units": "keep", **labels, **options}
-    node = catalogue.node("dataset", "file", path=str(path), **usual)
+    node = catalogue.node("dataset", "file", path=str(path), **{**labels, **options})
     return Data(node, label=path.name, called="y")
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from simopt.datasets.base import readable
 from simopt.datasets.formats.arrays import mat, npy, npz, npz_archive
 from simopt.datasets.formats.content import Content, Options, variable_of
-from simopt.datasets.formats.hdf5 import datasets_inside, h5, stored
+from simopt.datasets.formats.hdf5 import datasets_inside, h5, is_matlab, stored
 from simopt.datasets.formats.netcdf import nc
 from simopt.datasets.formats.nwb import nwb
 from simopt.datasets.formats.tables import csv_or_tsv, parquet, parquet_columns, text_columns
@@ -51,7 +51,7 @@ KINDS = tuple(_READERS)
 
 @contextmanager
 def opened(path: Path, options: Options) -> Iterator[Content]:
-    """Open a file for the ``with`` block with the reader for its suffix.
+    """Open a file for the ``with`` block with the reader for its suffix and, if it is HDF5, its content.
 
     Raises
     ------
@@ -61,7 +61,14 @@ def opened(path: Path, options: Options) -> Iterator[Content]:
     """
     check(path)
     with readable(path, path.suffix), ExitStack() as stack:
-        yield _READERS[path.suffix.lower()](path, options, stack)
+        yield _reader(path)(path, options, stack)
+
+
+def _reader(path: Path) -> Callable[[Path, Options, ExitStack], Content]:
+    """Return the reader of a file by its suffix; the content tells HDF5 files of MATLAB from others."""
+    kind = path.suffix.lower()
+    matlab = is_matlab(path) if kind in (".h5", ".hdf5", ".mat") else None
+    return _READERS[kind] if matlab is None else mat if matlab else h5
 
 
 def read_labels(path: Path) -> dict[str, LabelArray]:

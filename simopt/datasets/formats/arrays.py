@@ -10,7 +10,7 @@ import numpy as np
 
 from simopt import checks
 from simopt.datasets import matfile
-from simopt.datasets.formats.content import Content, Options, choose, find, one_array
+from simopt.datasets.formats.content import Content, Options, choose, find, named_by_length, one_array
 from simopt.datasets.preprocess import as_labels
 from simopt.errors import InputError
 
@@ -37,16 +37,21 @@ def npz_archive(path: Path, stack: ExitStack) -> Any:
 def npz(path: Path, options: Options, stack: ExitStack) -> Content:
     """Find the array and the labels of an npz file."""
     archive = npz_archive(path, stack)
-    names, read = dict.fromkeys(archive.files), archive.__getitem__
+    shapes, read = {name: _shape(archive, name) for name in archive.files}, archive.__getitem__
+    key, rest = find(path, options, shapes, read, lambda name: len(shapes) == 1 or len(shapes[name]) >= 2)
+    return Content(array=archive[key], named=named_by_length(shapes, key, read), **rest)
 
-    def is_matrix(name: str) -> bool:
-        try:
-            return bool(len(names) == 1 or read(name).ndim >= 2)
-        except ValueError:  # an array of Python objects, such as names of units, which is never loaded
-            return False
 
-    key, rest = find(path, options, names, read, is_matrix)
-    return Content(array=archive[key], **rest)
+def _shape(archive: Any, name: str) -> tuple[int, ...]:
+    """Return the shape of an array in an npz, from its header; () for an array of Python objects."""
+    with archive.zip.open(f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name) as member:
+        version = np.lib.format.read_magic(member)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(member)
+    # Objects are never loaded, so that an array of them, such as names of units, is no data.
+    return () if dtype.hasobject else tuple(shape)
 
 
 def mat(path: Path, options: Options, stack: ExitStack) -> Content:

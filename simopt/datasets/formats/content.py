@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -56,7 +56,11 @@ class Content:
     variable : callable
         Maps the name of an array in the file to its values; units can be selected by them.
     decode : callable
-        Maps stored values to the values that they encode. Only netCDF encodes packed and missing values.
+        Maps stored values to the values they stand for: netCDF and HDF5 store packed and missing values.
+    named : callable
+        Maps the index of an axis of the array to what else of the file names the indices along it, by name.
+    windowed : bool
+        Whether the reader has taken the times of the option ``window``.
     """
 
     array: Array
@@ -64,6 +68,8 @@ class Content:
     axes: Sequence[str] | None = None
     variable: Callable[[str], LabelArray] = _no_variable
     decode: Callable[[LabelArray], LabelArray] = np.asarray
+    named: Callable[[int], dict[str, LabelArray]] = lambda axis: {}
+    windowed: bool = False
 
     def take(self, chosen: Sequence[Indices]) -> LabelArray:
         """Return the decoded values at the indices ``chosen`` along each axis; see ``preprocess.take``."""
@@ -191,3 +197,40 @@ def variable_of(
 def unknown(name: str, present: Any, what: str, path: Path) -> InputError:
     """Return the error for a name that a file does not hold; it lists the nearest names in the file."""
     return InputError(f"{path}: {checks.unknown(name, present, what)}")
+
+
+def readable_names(present: Iterable[str], read: Callable[[str], Any]) -> dict[str, LabelArray]:
+    """Return those arrays of a file that can name samples: text and whole numbers, none missing."""
+    values = {}
+    for name in present:
+        try:
+            array = as_labels(read(name), name)
+        except (InputError, ValueError):  # objects, NaN: nothing that names a sample
+            continue
+        if array.ndim == 1 and array.dtype.kind != "f":  # floats are measurements, which may differ
+            values[name.rpartition("/")[2]] = array
+    return values
+
+
+def named_by_length(
+    shapes: Mapping[str, tuple[int, ...]], key: str, read: Callable[[str], Any]
+) -> Callable[[int], dict[str, LabelArray]]:
+    """Return the function :attr:`Content.named` of a file in which only its length says what a vector names.
+
+    Parameters
+    ----------
+    shapes : mapping
+        The shape of each array of the file.
+    key : str
+        Name of the array of responses.
+    read : callable
+        Maps the name of an array to its numbers or text.
+    """
+    shape = shapes[key]
+
+    def named(axis: int) -> dict[str, LabelArray]:
+        # With as many units as samples, a vector could name either.
+        alone = shape.count(shape[axis]) == 1
+        return readable_names([n for n, own in shapes.items() if alone and own == (shape[axis],)], read)
+
+    return named

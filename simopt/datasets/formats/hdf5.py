@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 
 from simopt.datasets.base import in_this_file
-from simopt.datasets.formats.content import Content, Options, find
+from simopt.datasets.formats.content import Content, Options, find, named_by_length
+from simopt.datasets.formats.packed import decoded
 from simopt.errors import InputError
 
 
@@ -28,7 +29,30 @@ def h5(path: Path, options: Options, stack: ExitStack) -> Content:
     read = partial(dataset_in, datasets, path)
     key, rest = find(path, options, datasets, read, lambda name: datasets[name].ndim >= 2)
     array = in_this_file(datasets[key], path)
-    return Content(array=array, axes=_axes_attribute(file, datasets[key]), **rest)
+    shapes = {name: item.shape for name, item in datasets.items() if item.shape is not None}
+    return Content(
+        array=array,
+        axes=_axes_attribute(file, datasets[key]),
+        decode=partial(decoded, attributes=array.attrs, what=f"{path}: {key}"),
+        named=named_by_length(shapes, key, read),
+        **rest,
+    )
+
+
+def is_matlab(path: Path) -> bool | None:
+    """Return whether MATLAB wrote an HDF5 file (version 7.3), whose axes are reversed; None if it is no HDF5.
+
+    MATLAB writes its name into the 512 bytes before the HDF5 file, and the class of each variable into an
+    attribute. The suffix says neither: both kinds of file are called .mat and .h5.
+    """
+    with path.open("rb") as handle:
+        if handle.read(10) == b"MATLAB 7.3":
+            return True
+    if not h5py.is_hdf5(path):
+        return None
+    with h5py.File(path, "r") as file:
+        inside = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+        return any("MATLAB_class" in file[name].attrs for name in inside)
 
 
 def datasets_inside(file: h5py.File) -> dict[str, h5py.Dataset]:

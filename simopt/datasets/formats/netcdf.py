@@ -4,33 +4,30 @@ Both versions are read without the netCDF4 library, which is not a dependency. T
 properties of the format:
 
 - Version 4 is HDF5. A dimension is an HDF5 dimension scale attached to an axis of a variable.
-- A value is missing if it equals the attribute ``_FillValue`` or ``missing_value`` before it is unpacked. A
-  float that was never written equals netCDF's default fill value, and is missing as well.
-- Packed values are small integers q that stand for ``q * scale_factor + add_offset``.
+- Values may be packed or marked as missing, see :mod:`simopt.datasets.formats.packed`. A float that was never
+  written equals netCDF's default fill value, and is missing as well.
 - xarray stores the names of a variable's coordinates, which are not data, in its attribute ``coordinates``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from simopt.datasets.base import in_this_file
-from simopt.datasets.formats.content import Content, Options, find
+from simopt.datasets.formats.content import Content, Options, find, readable_names
 from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside
+from simopt.datasets.formats.packed import decoded
 from simopt.datasets.preprocess import AXES
-from simopt.errors import InputError
+from simopt.sides import SYNONYMS
 from simopt.typing import LabelArray
 
 _UNWRITTEN = 9.969209968386869e36  # NC_FILL_FLOAT and NC_FILL_DOUBLE of netcdf.h: 15 * 2^119
-_MISSING = ("_FillValue", "missing_value")
-_PACKED = ("scale_factor", "add_offset")
 
 
 def nc(path: Path, options: Options, stack: ExitStack) -> Content:
@@ -58,14 +55,24 @@ def nc(path: Path, options: Options, stack: ExitStack) -> Content:
 
     key, rest = find(path, options, present, read, is_matrix)
     if classic:
-        array, axes = present[key], variables[key].dimensions
+        array, dims = present[key], {name: variable.dimensions for name, variable in variables.items()}
     else:
-        array, axes = in_this_file(present[key], path), dimensions(present[key])
+        array, dims = in_this_file(present[key], path), {n: dimensions(item) for n, item in present.items()}
+    axes = dims[key]
+
+    def named(axis: int) -> dict[str, LabelArray]:
+        # Text may be a matrix of characters, whose second dimension is none of the array.
+        along = [
+            name for name, own in dims.items() if axes[axis] and own[:1] == (axes[axis],) and name != key
+        ]
+        return readable_names(along, read)
+
     return Content(
         array=array,
         # Dimensions may have any name (neuron, bin): only those that are names of axes say what an axis is.
-        axes=axes if set(axes) <= {*AXES, "sample", "trial"} else None,
-        decode=partial(decoded, attributes=attributes[key], what=f"{path}: {key}"),
+        axes=axes if set(axes) <= {*AXES, *SYNONYMS} else None,
+        decode=partial(decoded, attributes=attributes[key], what=f"{path}: {key}", unwritten=_UNWRITTEN),
+        named=named,
         **rest,
     )
 
@@ -73,45 +80,3 @@ def nc(path: Path, options: Options, stack: ExitStack) -> Content:
 def dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
     """Return the names of the dimensions of a variable; a dimension without a scale has an empty name."""
     return tuple(str(scales[0].name).rpartition("/")[2] if len(scales) else "" for scales in variable.dims)
-
-
-def decoded(stored: LabelArray, attributes: Mapping[str, Any], what: str) -> LabelArray:
-    """Return the values that stored netCDF numbers encode: unpacked, and NaN where a value is missing.
-
-    Parameters
-    ----------
-    stored : array of numbers
-        Numbers as the file stores them.
-    attributes : mapping
-        The attributes of the variable.
-    what : str
-        Name of the file and the variable, for error messages.
-
-    Returns
-    -------
-    array
-        ``stored`` itself if no value is missing or packed; otherwise floats.
-
-    Raises
-    ------
-    InputError
-        An attribute that marks missing values, or an attribute for unpacking, is not a number.
-    """
-    numbers = {name: np.ravel(attributes[name]) for name in (*_MISSING, *_PACKED) if name in attributes}
-    for name, value in numbers.items():
-        if value.dtype.kind not in "iuf":
-            raise InputError(f"{what}: the attribute {name} is {attributes[name]!r}; expected a number.")
-    markers = [numbers[name] for name in _MISSING if name in numbers]
-    markers += [np.array([_UNWRITTEN], dtype=stored.dtype)] if stored.dtype.kind == "f" else []
-    # Missing values are looked for before unpacking, as the markers are stored numbers. A marker NaN matches
-    # nothing, and stays NaN.
-    missing = np.isin(stored, np.concatenate(markers)) if markers else np.zeros(1, dtype=bool)
-    packed = any(name in numbers for name in _PACKED)
-    if not missing.any() and not packed:
-        return stored
-    # astype also copies: the values are changed in place below. Integers have no NaN.
-    values = stored if stored.dtype.kind == "f" and not packed else stored.astype(np.float64)
-    if packed:
-        values *= numbers.get("scale_factor", np.ones(1))[0]
-        values += numbers.get("add_offset", np.zeros(1))[0]
-    return np.where(missing, np.nan, values).astype(values.dtype)

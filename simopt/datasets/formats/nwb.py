@@ -20,10 +20,21 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from simopt.datasets.formats.content import Content, Options, named_labels, unknown, variable_of
+from simopt.datasets.formats.content import (
+    Content,
+    Options,
+    named_labels,
+    readable_names,
+    unknown,
+    variable_of,
+)
 from simopt.datasets.formats.hdf5 import dataset_in, datasets_inside, h5
 from simopt.errors import InputError
 from simopt.typing import FloatArray
+
+_LEAST_INTERVALS = 50
+"""Fewer intervals say nothing of their unit."""
+_SHORT, _LONG = 0.1, 2.0  # s
 
 
 def nwb(path: Path, options: Options, stack: ExitStack) -> Content:
@@ -58,12 +69,43 @@ def nwb(path: Path, options: Options, stack: ExitStack) -> Content:
     spikes = np.asarray(read("units/spike_times"), dtype=np.float64)
     if (np.diff(ends, prepend=0) < 0).any() or (ends.size and ends[-1] != spikes.size):
         raise ValueError("units/spike_times_index does not divide units/spike_times")
+    units_spikes = np.split(spikes, ends[:-1]) if ends.size else []
+    _check_seconds(units_spikes, events, align, path)
+    others = [name for name in trials if name not in names]
     return Content(
-        array=_counts(np.split(spikes, ends[:-1]), events, edges) if ends.size else np.zeros((1, 1, 0)),
+        array=_counts(units_spikes, events, edges) if ends.size else np.zeros((1, 1, 0)),
         axes=("time", "condition", "unit"),
         labels=named_labels({name: trials[name] for name in names}, read, path),
         variable=variable_of(units, lambda name: read(units[name])),
+        named=lambda axis: readable_names(others, lambda name: read(trials[name])) if axis == 1 else {},
+        windowed=True,
     )
+
+
+def _check_seconds(spikes: Sequence[FloatArray], events: FloatArray, align: str, path: Path) -> None:
+    """Refuse times that cannot be seconds, by the intervals between spikes and by where the events are.
+
+    A unit that fires at all has intervals below 0.1 s: at a rate of only 0.2 Hz these are 2 of 100. In ms the
+    same intervals are below 0.1 ms, where the refractory period allows none, and half are longer than 2 ms.
+    """
+    intervals = np.concatenate([np.diff(np.sort(times)) for times in spikes] or [np.zeros(0)])
+    if len(intervals) >= _LEAST_INTERVALS:
+        shortest, middle = np.quantile(intervals, (0.01, 0.5))
+        if shortest > _SHORT and middle > _LONG:
+            raise InputError(
+                f"{path}: half of the intervals between spikes are longer than {middle:.3g} s, and hardly "
+                f"one is below {_SHORT} s: the times are not in s. If they are in ms, divide "
+                "spike_times and the times of trials by 1000."
+            )
+    times = np.concatenate([*spikes, np.zeros(0)])
+    known = events[~np.isnan(events)]
+    outside = (known < times.min()) | (known > times.max()) if len(times) else np.zeros(len(known), bool)
+    if len(times) >= _LEAST_INTERVALS and len(known) > 1 and outside.mean() > 0.5:
+        raise InputError(
+            f"{path}: {outside.sum()} of {len(known)} times of {align} are outside the spikes, which run "
+            f"from "
+            f"{times.min():.4g} to {times.max():.4g} s; write both in s (divide by 1000 what is in ms)."
+        )
 
 
 def _counts(spikes: Sequence[FloatArray], events: FloatArray, edges: FloatArray) -> FloatArray:
