@@ -91,6 +91,7 @@ def numeric(value: ArrayLike, name: str) -> FloatArray:
         value = (tensor.double() if tensor.dtype.itemsize < 4 else tensor).numpy()
     if _masked(value):
         raise InputError(f"{name} has masked values; remove or replace them first.")
+    sides.refuse_undecoded(value, name)
     if sides.is_frame(value):
         value = sides.numbers_of_frame(value, name)
     array: FloatArray = as_array(sides.in_order(value), name)
@@ -214,21 +215,11 @@ def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
         :func:`responses` refuses X or Y.
     """
     both = responses(X, "X"), responses(sides.aligned(X, Y), "Y")
-    same_axes(both[0].shape, both[1].shape)
     x, y = (flatten(side).astype(np.float64) for side in both)
     same_samples(x.shape, y.shape)
     varying(x, "X")
     varying(y, "Y")
     return x, y
-
-
-def same_axes(x: tuple[int, ...], y: tuple[int, ...]) -> None:
-    """Raise an error if the shapes of X and Y (time, condition, unit) differ in times or conditions."""
-    if len(x) == len(y) == 3 and x[:2] != y[:2]:
-        raise InputError(
-            f"X has {x[0]} times x {x[1]} conditions and Y has {y[0]} x {y[1]}; both need the same axes, "
-            "in the order (time, condition, unit)."
-        )
 
 
 def unknown(value: str, choices: Iterable[str], what: str, also: Iterable[str] = ()) -> InputError:

@@ -56,6 +56,18 @@ def in_order(value: Any) -> Any:
     return value.transpose(*sorted(axes, key=lambda dim: _PLACE[axes[dim]])) if known else value
 
 
+def refuse_undecoded(value: Any, name: str) -> None:
+    """Refuse a DataArray with values that its attributes mark as missing: xarray did not decode them."""
+    if is_labeled_array(value):
+        marks = [key for key in ("_FillValue", "missing_value") if key in value.attrs]
+        found = next((key for key in marks if np.isin(value.values, value.attrs[key]).any()), None)
+        if found is not None:
+            raise InputError(
+                f"{name} holds values equal to its attribute {found}, {value.attrs[found]}, which stand for "
+                "missing ones; apply xarray.decode_cf to the dataset they come from."
+            )
+
+
 def numbers_of_frame(frame: Any, name: str) -> Any:
     """Return the numbers of a pandas DataFrame; missing values of its own dtypes become NaN.
 
@@ -119,6 +131,7 @@ def aligned(X: Any, Y: Any) -> Any:
     if is_labeled_array(X) and is_labeled_array(Y):
         X, Y = in_order(X), _with_dims_of(in_order(X), in_order(Y))
         Y = _with_times_of(X, Y)
+    _refuse_other_axes(_shape(X), _shape(Y))
     of_x, of_y = names(X), names(Y)
     if is_frame(X) and is_frame(Y):
         _refuse_half_named(X.index, Y.index)
@@ -183,6 +196,15 @@ def _with_times_of(X: Any, Y: Any) -> Any:
     if chosen is None:
         raise InputError(_difference(str(X.dims[0]), *times, "X", "Y"))
     return Y.isel({Y.dims[0]: chosen})
+
+
+def _refuse_other_axes(x: tuple[int, ...], y: tuple[int, ...]) -> None:
+    """Refuse the shapes of X and Y (time, condition, unit) if their times or their conditions differ."""
+    if len(x) == len(y) == 3 and x[:2] != y[:2]:
+        raise InputError(
+            f"X has {x[0]} times x {x[1]} conditions and Y has {y[0]} x {y[1]}; both need the same axes, "
+            "in the order (time, condition, unit)."
+        )
 
 
 def _refuse_half_named(of_x: Any, of_y: Any) -> None:

@@ -226,7 +226,7 @@ class File(Loader, formats.Options):
                 chosen["repeat"] = preprocess.select(
                     self.repeats, size["repeat"], content.variable, f"repeats of {name}"
                 )
-            bins = [slice(None)]
+            bins: list[Indices] = []
             if self.window is not None and not content.windowed:
                 if "time" not in axes:
                     raise InputError(f"{name} has no axis of time, so dataset.window selects nothing of it.")
@@ -237,7 +237,7 @@ class File(Loader, formats.Options):
         values = values.transpose([axes.index(axis) for axis in AXES if axis in axes])
         if "repeat" not in axes:
             values = np.expand_dims(values, -2)
-        if self.window is not None and "time" in axes and bins != [slice(None)]:
+        if bins:
             values = np.stack([values[part].mean(axis=0) for part in bins])
         of_conditions = {**names, **labels}
         return Read(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -97,8 +96,8 @@ def _or_none(variable: Callable[[str], LabelArray], name: str, size: int) -> Lab
 
 def windowed(
     times: LabelArray, window: Sequence[float], width: float | None, name: str
-) -> tuple[Indices, list[Any]]:
-    """Return the indices of the times in a window, and which of them each bin averages.
+) -> tuple[Indices, list[Indices]]:
+    """Return the indices of the times in a window, and which of them each bin averages, if any.
 
     Parameters
     ----------
@@ -114,12 +113,19 @@ def windowed(
     Raises
     ------
     InputError
-        A bin has no time.
+        The window is outside the times, or a bin has no time.
     """
     start, stop = window
+    step = float(np.median(np.diff(np.sort(times)))) if len(times) > 1 else 1.0
+    # Times may be the starts, the ends or the centres of bins. A window far outside is one in another unit.
+    if start < times.min() - step or stop > times.max() + step:
+        raise InputError(
+            f"{name} has times from {times.min():g} to {times.max():g}, which the window "
+            f"[{start:g}, {stop:g}] leaves; give it in the unit of these times."
+        )
     inside = np.flatnonzero((times >= start) & (times < stop))
     if width is None and len(inside):
-        return inside, [slice(None)]
+        return inside, []
     edges = np.linspace(start, stop, 2 if width is None else round((stop - start) / width) + 1)
     of_time = np.searchsorted(edges, times[inside], side="right") - 1
     bins = [np.flatnonzero(of_time == number) for number in range(len(edges) - 1)]

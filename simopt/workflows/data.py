@@ -120,6 +120,12 @@ class Data:
         """The name that tables and figures show."""
         return self.name if self.label is None else self.label
 
+    @property
+    def averaged(self) -> list[str]:
+        """The labels over which a file is averaged; empty if it is not, or for data that were passed in."""
+        average = None if self.given is not None else getattr(self.loader, "average", None)
+        return [average] if isinstance(average, str) else list(average or ())
+
     @cached_property
     def dataset(self) -> Dataset:
         """The dataset. A process keeps the datasets used last, up to 1 GiB, and loads them only once."""
@@ -225,7 +231,7 @@ def paired(X: Data, Y: Data) -> tuple[Dataset, Dataset]:
     """
     sides = X.dataset, Y.dataset
     same_rows(*sides)
-    averages = [_averaged(data) for data in (X, Y)]
+    averages = X.averaged, Y.averaged
     for names, here, there in zip(averages, sides, reversed(sides), strict=True):
         if names and not all(averages) and not set(names) & {*there.labels, *there.names}:
             shown = ", ".join(map(str, here.labels[names[0]][:3]))
@@ -235,12 +241,6 @@ def paired(X: Data, Y: Data) -> tuple[Dataset, Dataset]:
                 RowsWarning,
             )
     return sides
-
-
-def _averaged(data: Data) -> list[str]:
-    """Return the labels over which a file is averaged; empty if it is not, or if the data were passed in."""
-    average = None if data.given is not None else getattr(data.loader, "average", None)
-    return [average] if isinstance(average, str) else list(average or ())
 
 
 def found_rows(X: Dataset, Y: Dataset | None = None) -> tuple[Rows, tuple[str, ...]]:

@@ -379,7 +379,7 @@ def test_standardized_and_reduced_after_units_are_dropped(tmp_path: Path) -> Non
         ({"components": 6}, "data.h5 has 5 .*dataset.components is 6"),
         ({"align": "go"}, "data.h5: align .*nwb"),
         ({"bin": 1}, "bin of file is 1, without a window"),
-        ({"window": [5, 6]}, "data.h5 has no time from 5 to 6; its times run from 0 to 1"),
+        ({"window": [5, 6]}, "data.h5 has times from 0 to 1, which the window .5, 6. leaves"),
         ({"repeats": [0]}, "data.h5 has no axis of repeats"),
         ({"drop_nan": "units"}, "drop_nan of file 'units'"),
         ({"axes": [["unit"]]}, r"axes is \[\['unit'\]\]; .*condition"),

@@ -91,10 +91,11 @@ def show(
     overrides = [f"dataset.{option}" for option in options or []]
     chosen, _ = settings.dataset_options(overrides, "give an option of the dataset as OPTION=VALUE.")
     if name == "file":
-        dataset = Data(catalogue.node("dataset", name, **chosen)).dataset
+        data = Data(catalogue.node("dataset", name, **chosen))
     else:
-        dataset = settings.named(name, config_dir, **chosen).dataset
-    card = _card(dataset)
+        data = settings.named(name, config_dir, **chosen)
+    dataset = data.dataset
+    card = {**_card(dataset), "order": {key: dataset.labels[key].tolist() for key in data.averaged}}
     if figure is not None:
         from simopt.report.figures import save_spectrum
 

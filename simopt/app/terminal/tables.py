@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simopt.workflows.compare import CompareResult
     from simopt.workflows.explain import ExplainResult
 
+_ORDER_SHOWN = 10  # values of a label that show the order of its averages
 _ROUTES = {
     "closed form": "closed form",
     "downdate": "rank-one updates",
@@ -88,6 +89,9 @@ def dataset_table(card: Mapping[str, Any]) -> Table:
     synthetic = ", synthetic" if card["source"] == "surrogate" else ""
     for variable, facts in card["labels"].items():
         rows[f"label {variable}{synthetic}"] = _decoded(facts)
+    for variable, values in card.get("order", {}).items():
+        more = ", ..." if len(values) > _ORDER_SHOWN else ""
+        rows[f"order of {variable}"] = ", ".join(map(str, values[:_ORDER_SHOWN])) + more
     return Table("dataset", f"{card['name']} ({card['source']})", "", ("", ""), list(map(list, rows.items())))
 
 

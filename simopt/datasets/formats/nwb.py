@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -64,9 +65,9 @@ def nwb(path: Path, options: Options, stack: ExitStack) -> Content:
     bins = round((stop - start) / (options.bin or stop - start))
     edges = np.linspace(start, stop, bins + 1) / 1000  # in s, as all times of NWB
     read = partial(dataset_in, datasets, path)
-    events = np.asarray(read(trials[align]), dtype=np.float64)
+    events = _seconds(read(trials[align]), align, path)
     ends = np.asarray(read("units/spike_times_index"), dtype=np.int64)
-    spikes = np.asarray(read("units/spike_times"), dtype=np.float64)
+    spikes = _seconds(read("units/spike_times"), "units/spike_times", path)
     if (np.diff(ends, prepend=0) < 0).any() or (ends.size and ends[-1] != spikes.size):
         raise ValueError("units/spike_times_index does not divide units/spike_times")
     units_spikes = np.split(spikes, ends[:-1]) if ends.size else []
@@ -80,6 +81,13 @@ def nwb(path: Path, options: Options, stack: ExitStack) -> Content:
         named=lambda axis: readable_names(others, lambda name: read(trials[name])) if axis == 1 else {},
         windowed=True,
     )
+
+
+def _seconds(values: Any, name: str, path: Path) -> FloatArray:
+    # numpy would read text such as "1.5" as a number, and an object array as what it holds.
+    if np.asarray(values).dtype.kind not in "fiu":
+        raise InputError(f"{path}: {name} does not hold numbers; write its times in s.")
+    return np.asarray(values, dtype=np.float64)
 
 
 def _check_seconds(spikes: Sequence[FloatArray], events: FloatArray, align: str, path: Path) -> None:
