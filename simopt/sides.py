@@ -142,7 +142,7 @@ def aligned(X: Any, Y: Any) -> Any:
     of_x, of_y = _of_samples(of_x, X, Y), _of_samples(of_y, Y, X)
     pairs = {name: _comparable(of_x[name], of_y[name]) for name in shared}
     pairs = {name: pair for name, pair in pairs.items() if pair[0].shape == pair[1].shape}
-    wrong = next((name for name, pair in pairs.items() if not np.array_equal(*pair)), None)
+    wrong = next((name for name, pair in pairs.items() if len(_differs(*pair))), None)
     if wrong is None:
         return Y
     chosen = _found(pairs)
@@ -190,7 +190,7 @@ def _with_times_of(X: Any, Y: Any) -> Any:
     if X.ndim != 3 or Y.ndim != 3 or X.dims[0] not in X.coords or Y.dims[0] not in Y.coords:
         return Y
     times = _comparable(X.coords[X.dims[0]].values, Y.coords[Y.dims[0]].values)
-    if np.array_equal(*times):
+    if times[0].shape == times[1].shape and not len(_differs(*times)):
         return Y
     chosen = _found({"time": times})
     if chosen is None:
@@ -234,8 +234,13 @@ def _comparable(left: LabelArray, right: LabelArray) -> tuple[LabelArray, LabelA
     if left.dtype.kind == right.dtype.kind == "f" and left.shape == right.shape:
         # The same times, computed in two ways, may differ by rounding.
         right = np.where(np.isclose(left, right, rtol=1e-9, atol=0), left, right)
-    kinds = {left.dtype.kind, right.dtype.kind}
-    return (left, right) if kinds <= set("iufb") else (left.astype(str), right.astype(str))
+    numbers = {left.dtype.kind, right.dtype.kind} <= set("iufb")
+    return (left, right) if numbers else (left.astype(str), right.astype(str))
+
+
+def _differs(left: LabelArray, right: LabelArray) -> LabelArray:
+    """Return the rows in which two columns differ; a value that both lack (NaN) is no difference."""
+    return np.flatnonzero((left != right) & ~((left != left) & (right != right)))
 
 
 def _difference(name: str, left: LabelArray, right: LabelArray, x: str, y: str) -> str:
@@ -251,7 +256,7 @@ def _difference(name: str, left: LabelArray, right: LabelArray, x: str, y: str) 
     """
     if left.shape != right.shape:
         return f"{x} has {len(left)} values of {name} and {y} has {len(right)}; both need the same samples."
-    differs = np.flatnonzero(left != right)
+    differs = _differs(left, right)
     row = int(differs[0])
     message = f"{name} of row {row} is {left[row]} in {x} and {right[row]} in {y}; "
     if sorted(map(str, left)) != sorted(map(str, right)):

@@ -373,3 +373,113 @@ def test_empty(tmp_path: Path, kind: str, outcome: str) -> None:
 def test_one_sample(tmp_path: Path, kind: str, outcome: str) -> None:
     made = FORMATS[kind]
     expect(outcome, lambda: made(tmp_path / "x", COUNTS[:1]), lambda: COUNTS[:1], (COUNTS, COUNTS))
+
+
+def netcdf(path: Path, values: np.ndarray, ids: Any = None, dims: tuple[str, ...] = (), **marks: Any) -> Path:
+    """A netCDF of version 4 if the name of its file starts with four, else of version 3."""
+    dims = dims or ("time", "presentation", "neuroid")[-values.ndim :]
+    if path.stem.startswith("four"):
+        with h5py.File(path, "w") as file:
+            file["rates"] = values
+            file["rates"].attrs.update(marks)
+            for axis, (dim, size) in enumerate(zip(dims, values.shape, strict=True)):
+                named = ids is not None and dim == "presentation"
+                file[dim] = np.asarray(ids) if named else np.zeros(size, ">f4")
+                file[dim].make_scale(
+                    dim if named else "This is a netCDF dimension but not a netCDF variable."
+                )
+                file["rates"].dims[axis].attach_scale(file[dim])
+        return path
+    with scipy.io.netcdf_file(path, "w") as file:
+        for dim, size in zip(dims, values.shape, strict=True):
+            file.createDimension(dim, size)
+        rates = file.createVariable("rates", values.dtype, dims)
+        rates[:] = values
+        for name, value in marks.items():
+            setattr(rates, name, value)
+        if ids is not None:
+            file.createVariable("presentation", "i4", ("presentation",))[:] = ids
+    return path
+
+
+@pytest.mark.parametrize("version", ["three", "four"])
+def test_coordinates_and_dimensions_of_netcdf(tmp_path: Path, version: str) -> None:
+    numbers = np.arange(24)
+    x = load(netcdf(tmp_path / f"{version}x.nc", COUNTS, numbers))
+    same = load(netcdf(tmp_path / f"{version}y.nc", COUNTS.T, numbers, dims=("neuroid", "presentation")))
+    assert not x.labels
+    assert simopt.score(x, same) == pytest.approx(1)
+    bare = load(netcdf(tmp_path / f"{version}b.nc", COUNTS))
+    assert simopt.score(x, bare) == simopt.score(bare, bare) == pytest.approx(1)
+    other = load(netcdf(tmp_path / f"{version}z.nc", COUNTS[ORDER], numbers[ORDER]))
+    for call in (simopt.score, simopt.compare, simopt.attribute):
+        with pytest.raises(InputError, match="presentation of row 0 is 0 .* sort both datasets by presenta"):
+            call(x, other)
+
+
+MARKS = [
+    {"_FillValue": -9.0},
+    {"missing_value": -9.0},
+    {"valid_min": 0.0},
+    {"valid_range": np.array([0.0, 99])},
+]
+
+
+@pytest.mark.parametrize("marks", MARKS, ids=str)
+@pytest.mark.parametrize("kind", ["three", "four", "h5"])
+def test_marks_of_missing_values_are_those_of_masked_arrays(tmp_path: Path, kind: str, marks: dict) -> None:
+    trials = np.stack([COUNTS, COUNTS + 2, COUNTS + 1])
+    trials[1, 7, 2] = -9
+    expected = np.ma.masked_equal(trials, -9).mean(axis=0)
+    if kind == "h5":
+        path = tmp_path / "x.h5"
+        with h5py.File(path, "w") as file:
+            file["rates"] = trials
+            file["rates"].attrs.update(marks)
+    else:
+        path = netcdf(tmp_path / f"{kind}.nc", trials, **marks)
+    averaged = load(path, axes=["repeat", "condition", "unit"])
+    np.testing.assert_allclose(averaged.responses, expected)
+    np.testing.assert_array_equal(load(path, axes="repeat,condition,unit", repeats=[0]).responses, COUNTS)
+    with pytest.raises(InputError, match="1 NaN .* first in sample 7"):
+        load(path)
+
+
+def test_the_content_says_whether_matlab_wrote_an_hdf5_file(tmp_path: Path) -> None:
+    square = np.random.default_rng(1).standard_normal((12, 12))
+    write_mat73(tmp_path / "block.mat", X=square)
+    (tmp_path / "block.mat").rename(tmp_path / "block.h5")
+    for name, array in (("class.h5", square.T), ("own.mat", square), ("own.h5", square)):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["X"] = array
+            if name == "class.h5":
+                file["X"].attrs["MATLAB_class"] = np.bytes_("double")
+    for name in ("block.h5", "class.h5", "own.mat", "own.h5"):
+        np.testing.assert_array_equal(load(tmp_path / name).responses, square, err_msg=name)
+
+
+def test_times_of_an_nwb_in_one_unit_only(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.nwb", "w") as file:
+        start = 10.0 * np.arange(12) + 5
+        spikes = np.sort((start[:, None] + RNG.uniform(0, 1, (12, 20))).ravel())
+        file["units/id"], file["units/spike_times_index"] = [0], [len(spikes)]
+        file["units/spike_times"], file["intervals/trials/start_time"] = spikes, start * 1000
+    with pytest.raises(InputError, match="12 of 12 times of start_time are outside the spikes, .* in s"):
+        load(tmp_path / "x.nwb", window=[0, 500])
+
+
+@pytest.mark.parametrize("rate", [0.2, 2, 80])
+@pytest.mark.parametrize("per_second", [1, 1000])
+def test_poisson_units_of_any_rate_tell_seconds_from_ms(tmp_path: Path, rate: float, per_second: int) -> None:
+    rng = np.random.default_rng(3)
+    with h5py.File(tmp_path / "x.nwb", "w") as file:
+        spikes = [np.cumsum(rng.exponential(1 / rate, 2000)) * per_second for _ in range(4)]
+        last = min(times[-1] for times in spikes)
+        file["units/id"], file["units/spike_times_index"] = np.arange(4), 2000 * np.arange(1, 5)
+        file["units/spike_times"] = np.concatenate(spikes)
+        file["intervals/trials/start_time"] = np.linspace(0.05, 0.9, 30) * last
+    if per_second == 1:
+        assert load(tmp_path / "x.nwb", window=[0, 20_000]).responses.shape == (1, 30, 4)
+    else:
+        with pytest.raises(InputError, match="the times are not in s"):
+            load(tmp_path / "x.nwb", window=[0, 20_000])

@@ -28,6 +28,7 @@ from simopt.sides import SYNONYMS
 from simopt.typing import LabelArray
 
 _UNWRITTEN = 9.969209968386869e36  # NC_FILL_FLOAT and NC_FILL_DOUBLE of netcdf.h: 15 * 2^119
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 
 
 def nc(path: Path, options: Options, stack: ExitStack) -> Content:
@@ -57,14 +58,13 @@ def nc(path: Path, options: Options, stack: ExitStack) -> Content:
     if classic:
         array, dims = present[key], {name: variable.dimensions for name, variable in variables.items()}
     else:
-        array, dims = in_this_file(present[key], path), {n: dimensions(item) for n, item in present.items()}
+        array, dims = in_this_file(present[key], path), {n: _own_dims(n, item) for n, item in present.items()}
     axes = dims[key]
 
     def named(axis: int) -> dict[str, LabelArray]:
         # Text may be a matrix of characters, whose second dimension is none of the array.
-        along = [
-            name for name, own in dims.items() if axes[axis] and own[:1] == (axes[axis],) and name != key
-        ]
+        dim = axes[axis]
+        along = [name for name, own in dims.items() if dim and own[:1] == (dim,) and name != key]
         return readable_names(along, read)
 
     return Content(
@@ -75,6 +75,16 @@ def nc(path: Path, options: Options, stack: ExitStack) -> Content:
         named=named,
         **rest,
     )
+
+
+def _own_dims(name: str, variable: h5py.Dataset) -> tuple[str, ...]:
+    """Return the dimensions of a variable; an index coordinate, which is a scale, has its own name."""
+    if not variable.is_scale:
+        return dimensions(variable)
+    # A dimension without a coordinate is stored as an array of zeros, which its NAME tells.
+    told = variable.attrs.get("NAME", b"")
+    text = told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
+    return () if text.startswith(_NO_VARIABLE) else (name.rpartition("/")[2],)
 
 
 def dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
