@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import simopt
-from simopt.datasets import Dataset
+from simopt.datasets import Dataset, Trials
 from simopt.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -138,3 +138,13 @@ def test_masked_labels_are_refused() -> None:
     masked = np.ma.masked_array(np.arange(24), np.arange(24) == 3)
     with pytest.raises(InputError, match="label 'image' has masked values"):
         Dataset("x", FLAT, {"image": masked})
+
+
+def test_masked_entries_of_trials_are_missing() -> None:
+    single = np.ma.masked_array(
+        np.where(np.arange(5) == 2, -999, FLAT), np.arange(24)[:, None] // 12 == np.arange(5) - 2
+    )
+    condition = np.tile(np.arange(12), 2)
+    trials = Trials(single, condition)
+    expected = single.reshape(2, 12, 5).mean(axis=0)
+    np.testing.assert_allclose(trials.average(), expected.filled(np.nan))

@@ -15,6 +15,7 @@ from simopt.analysis.exchange import Exchange
 from simopt.errors import InputError, SimoptError
 from simopt.measures import Measure, Reference
 from simopt.rows import Rows
+from simopt.sides import in_order
 from simopt.typing import ArrayLike, FloatArray, OnStep
 
 UNRELATED, INNOVATIONS, WITHOUT_COURSE = "unrelated", "innovations", "without_course"
@@ -202,7 +203,7 @@ def nulls(
     rows = reference.rows
     for side in (Y, X):
         if conditions is None and not isinstance(side, Reference) and np.ndim(side) == 3:
-            conditions = np.shape(side)[1]
+            conditions = np.shape(in_order(side))[1]
     if conditions is not None:
         checks.whole(conditions, 1, "conditions of the null")
         if len(y) % conditions:

@@ -94,6 +94,9 @@ class Trials:
     repeat: LabelArray | None = None
 
     def __post_init__(self) -> None:
+        if np.ma.isMaskedArray(self.responses):  # a masked entry is a missing one, whatever it hides
+            filled = np.ma.filled(np.ma.asarray(self.responses, dtype=np.float64), np.nan)
+            object.__setattr__(self, "responses", filled)
         trials = checks.as_array(self.responses, "responses of trials").shape[-2:-1]
         given = checks.as_array(self.condition, "condition of trials").shape
         if given != trials:

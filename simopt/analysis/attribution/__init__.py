@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from simopt import checks, measures
+from simopt import checks, measures, sides
 from simopt.analysis.attribution.components import (
     scores_without_each_component,
     scores_without_each_unit,
@@ -169,8 +169,9 @@ def leave_one_sample(
     x, y = pair.x, pair.y.numpy()
     groups = pair.rows.groups
     part: Part = "sample" if groups is None else "group"
-    if groups is None and np.ndim(X) == 3 and np.shape(X)[1] > 1:
-        part, groups = "condition", condition_of(len(x), np.shape(X)[1])
+    shape = np.shape(sides.in_order(X))
+    if groups is None and len(shape) == 3 and shape[1] > 1:
+        part, groups = "condition", condition_of(len(x), shape[1])
     group = np.arange(len(x)) if groups is None else groups
     left = len(x) - np.bincount(group)
     if left.min() < checks.MIN_SAMPLES:
