@@ -264,6 +264,6 @@ def _difference(name: str, left: LabelArray, right: LabelArray, x: str, y: str) 
     if len(set(map(str, left))) == len(left):
         return message + f"both have the same rows in another order: sort both datasets by {name}."
     return message + (
-        f"both have the same values in another order, but {name} is not unique and names no rows: give a "
-        "label that is, and sort both datasets by it."
+        f"both have the same values in another order, but several rows share a value of {name}, which cannot "
+        "bring them in order; sort both by a label that differs in every row."
     )

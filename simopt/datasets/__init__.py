@@ -104,7 +104,7 @@ def node(reference: str | Path, **options: Any) -> dict[str, Any]:
     reference : str or Path
         One of :func:`names`, or the path of a file.
     **options
-        Options that override the defaults of the dataset. By default, constant units of a file are kept.
+        Options that override the defaults of the dataset.
 
     Raises
     ------
@@ -115,9 +115,7 @@ def node(reference: str | Path, **options: Any) -> dict[str, Any]:
     if is_file(reference):
         if "path" in options:
             raise InputError(f"The recording is {name}; leave path={options['path']} out.")
-        return catalogue.node(
-            "dataset", "file", **{"path": str(path.resolve()), "constant_units": "keep", **options}
-        )
+        return catalogue.node("dataset", "file", **{"path": str(path.resolve()), **options})
     if name in names() and name != "file":
         return catalogue.node("dataset", name, **options)
     if path.suffix:
