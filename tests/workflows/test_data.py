@@ -28,7 +28,7 @@ def trials(folder: Path) -> Data:
 
 
 def scored(X: Data, Y: Any) -> float:
-    return compare.carry_out(CompareRequest(dataset=X, Y=(Y,), draws=0)).standings[0].score
+    return compare.carry_out(CompareRequest(dataset=X, Y=(Y,), draws=0, log=None)).standings[0].score
 
 
 def test_averages_keep_the_order_of_first_appearance(tmp_path: Path) -> None:
