@@ -35,8 +35,10 @@ from simopt.errors import (
     InputError,
     LabelWarning,
     LargeResultWarning,
+    RowsWarning,
     SimoptError,
     SurrogateWarning,
+    UnitsWarning,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from simopt.optimization.state import State
     from simopt.report.document import Table
 
-SHOWN = (DegenerateWarning, LabelWarning, LargeResultWarning)
+SHOWN = (DegenerateWarning, LabelWarning, LargeResultWarning, RowsWarning, UnitsWarning)
 """The warnings that are shown in one line each. The warning of a changed name is shown so, too."""
 
 _PIPED = 200  # characters of a line outside a terminal, where no window limits them
