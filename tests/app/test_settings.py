@@ -75,6 +75,7 @@ def test_a_file_is_a_value_in_every_command(here: Path, rng: np.random.Generator
             )
 
 
+@pytest.mark.filterwarnings("ignore:.* never vary:simopt.errors.UnitsWarning")
 def test_a_file_of_a_command_is_the_one_that_score_reads(here: Path) -> None:
     np.save("constant.npy", np.column_stack([np.load("x.npy"), np.ones(30)]))
     of_run = requests.run(["constant.npy", "dataset.units='0:5'"]).dataset

@@ -483,3 +483,18 @@ def test_poisson_units_of_any_rate_tell_seconds_from_ms(tmp_path: Path, rate: fl
     else:
         with pytest.raises(InputError, match="the times are not in s"):
             load(tmp_path / "x.nwb", window=[0, 20_000])
+
+
+def test_names_of_plain_arrays_with_a_slash(tmp_path: Path) -> None:
+    for stem, ids in (("x", IDS), ("y", IDS[::-1])):
+        np.savez(tmp_path / f"{stem}.npz", responses=COUNTS, **{"choice (L/R)": ids})
+    with pytest.raises(InputError, match=r"choice \(L/R\) of row 0 is im0 in x"):
+        simopt.score(load(tmp_path / "x.npz", labels=["choice (L/R)"]), load(tmp_path / "y.npz"))
+
+
+def test_a_label_in_the_group_of_labels_is_compared_with_a_plain_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", responses=COUNTS, **{"labels/image": IDS, "labels/rest": IDS})
+    np.savez(tmp_path / "y.npz", responses=COUNTS, rest=IDS[::-1])
+    for options in ({}, {"labels": ["image"]}):  # labels that are not asked for name samples, too
+        with pytest.raises(InputError, match="rest of row 0 is im0 in x"):
+            simopt.score(load(tmp_path / "x.npz", **options), load(tmp_path / "y.npz"))

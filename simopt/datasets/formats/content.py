@@ -208,7 +208,7 @@ def readable_names(present: Iterable[str], read: Callable[[str], Any]) -> dict[s
         except (InputError, ValueError):  # objects, NaN: nothing that names a sample
             continue
         if array.ndim == 1 and array.dtype.kind != "f":  # floats are measurements, which may differ
-            values[name.rpartition("/")[2]] = array
+            values[name.removeprefix("labels/")] = array
     return values
 
 
