@@ -83,8 +83,8 @@ def ragged_labels(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "write", "says"),
     [
-        ("majaj", other_hdf5, "the file is not the one that was published: expected sha1:"),
-        ("freeman_ziemba", empty, "the file is not the one that was published: expected sha1:"),
+        ("majaj", other_hdf5, "the file is not the one that was published: its hash is sha1:"),
+        ("freeman_ziemba", empty, "the file is not the one that was published: its hash is sha1:"),
         *(("mante", write, "mante") for write in (slipping, text_file, empty, empty_zip, without_units)),
         *(("hatsopoulos", write, "Dataset5_Monkey4") for write in (text_file, empty, other_hdf5)),
         *(("siegel", write, "siegel.h5") for write in (text_file, empty, other_hdf5, ragged_labels)),
