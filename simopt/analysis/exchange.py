@@ -344,6 +344,8 @@ def _signs(
 
 def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Items]:
     groups, blocks = rows.groups, rows.blocks
+    if groups is not None and len(np.unique(groups)) == samples:  # one sample each: as no groups
+        groups = None
     kind: Kind = "independent"
     words = "samples"
     if conditions is not None:

@@ -234,3 +234,12 @@ def test_nothing_can_be_exchanged_where_both_sides_jump() -> None:
     assert "dataset.blocks" in undeclared.why
     declared = choose(*sides, Rows.of(200, blocks=session))
     assert (declared.kind, declared.null) == ("blocks", "samples within blocks exchanged")
+
+
+def test_groups_of_one_sample_each_are_no_groups(rng: np.random.Generator) -> None:
+    walks = np.cumsum(rng.standard_normal((2, 100, 5)), axis=1)
+    few = rng.standard_normal((2, 10, 3))
+    for one, other in (walks, few):
+        single = choose(one, other, Rows(groups=rng.permutation(len(one))))
+        plain = choose(one, other)
+        assert (single.kind, single.null, single.why) == (plain.kind, plain.null, plain.why)
