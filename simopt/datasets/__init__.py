@@ -118,6 +118,8 @@ def node(reference: str | Path, **options: Any) -> dict[str, Any]:
         return catalogue.node("dataset", "file", **{"path": str(path.resolve()), **options})
     if name in names() and name != "file":
         return catalogue.node("dataset", name, **options)
+    if name == "file":
+        raise InputError("The dataset 'file' needs a path; give the path of your file in place of 'file'.")
     if path.suffix:
         raise InputError(f"{name}: there is no such file; `simopt datasets` lists the known names.")
     raise checks.unknown(name, names(), "dataset, and no file,")

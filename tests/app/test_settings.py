@@ -293,3 +293,8 @@ def test_an_experiment_and_the_words_agree_on_the_measure(here: Path) -> None:
     assert measures("+experiment=angular") == [("cka", "angular")]
     assert measures("+experiment=angular", "measure=cka,nbs") == [("cka", "angular"), ("nbs", "angular")]
     assert measures("+experiment=angular", "measure.form=squared") == [("cka", "squared")]
+
+
+def test_the_dataset_file_needs_a_path(here: Path) -> None:
+    with pytest.raises(InputError, match="'file' needs a path"):
+        requests.score("file", Path("y.npy"), [])
