@@ -128,8 +128,8 @@ class Neighborhood(Measure):
         """
         if self.k >= reference.samples:
             raise InputError(
-                f"k of {self.name} is {self.k}, but X has only {reference.samples} samples; "
-                f"choose k below {reference.samples}."
+                f"k of {self.name} is {self.k}, but each of the {reference.samples} samples has only "
+                f"{reference.samples - 1} others; choose k below {reference.samples}."
             )
         X = reference.responses
         x = Neighbors.of(X, self.metric, self.k)

@@ -34,7 +34,7 @@ def test_k_must_leave_a_sample_out(name: str, rng: np.random.Generator) -> None:
     X, Y = rng.standard_normal((2, 8, 3))
     with pytest.raises(InputError, match=f"k of {name} is 10, .* 8 samples .* 7 .* below 8"):
         simopt.score(X, Y, name)
-    with pytest.raises(InputError, match="is 8, but each of 8"):
+    with pytest.raises(InputError, match="is 8, but each of the 8"):
         simopt.score(X, Y, name, k=8)
     assert np.isfinite(simopt.score(X, Y, name, k=7))
 
