@@ -93,7 +93,8 @@ def loader(name: str | Path, source: str = "auto", **options: Any) -> Loader:
 def is_file(reference: str | Path) -> bool:
     """Return whether a name of data is an existing path; a dataset goes before a folder of the same name."""
     path = checks.expanded(reference, "the recording")
-    return path.is_file() or (path.exists() and str(reference) not in names())
+    named = str(reference) in ("", *names())  # an empty text would be the working directory
+    return path.is_file() or (path.exists() and not named)
 
 
 def node(reference: str | Path, **options: Any) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def test_the_decoder_is_part_of_what_names_a_run(start) -> None:
         ({"a": np.arange(40) % 2}, "decoder.variables=[b]", "Unknown label of recording 'b'"),
         ({"a": np.arange(40) % 2}, "decoder.groups=b", "Unknown label of recording 'b'"),
         ({"a": np.arange(40) % 2}, "decoder.groups=a", "no label is left to decode"),
-        ({"step": np.arange(40) % 2}, "seeds=[0]", "cannot store label 'step'"),
+        ({"step": np.arange(40) % 2}, "seeds=[0]", "step: a run file cannot store its name"),
         ({"a": np.arange(40) % 2}, "decoder.folds=1", "folds of the decoder is 1"),
         ({"a": np.arange(40) % 2}, "decoder.typo=1", "decoder has no option 'typo'"),
         ({"a": np.arange(40) % 2}, "decoder._target_=math.dist", "decoder"),

@@ -140,7 +140,7 @@ def test_refusals(rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="rsa_crossnobis: X: .*12 samples .*repeats=M"):
         simopt.score(X, Y, "rsa_crossnobis")
     for repeats in (5, 6, 12):
-        with pytest.raises(InputError, match=f"12 samples; repeats={repeats} needs"):
+        with pytest.raises(InputError, match=f"12 samples, but repeats={repeats} needs"):
             simopt.score(X, Y, "rsa_crossnobis", repeats=repeats)
     with pytest.raises(InputError, match="repeats of rsa_crossnobis is 1"):
         measures.get("rsa_crossnobis", repeats=1)
