@@ -200,6 +200,35 @@ def same_samples(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> None:
         )
 
 
+def in_float64(samples: FloatArray) -> FloatArray:
+    """Return samples (n, p) in float64, without directions that hold nothing but rounding errors.
+
+    Data of low rank have as many PCs as units once their entries are rounded to float32, and measures that
+    count directions of any size (least squares, CCA) would use these PCs.
+    """
+    exact: FloatArray = samples.astype(np.float64)
+    if samples.dtype == np.float64:
+        return exact
+    n, p = exact.shape
+    mean = exact.mean(axis=0)
+    centered = exact - mean
+    values, axes = np.linalg.eigh(centered @ centered.T if n <= p else centered.T @ centered)
+    # Rounding errors are independent, so their largest singular value is about their size times
+    # sqrt(n) + sqrt(p). The second term is the rounding of the products in float64.
+    errors = np.finfo(samples.dtype).eps * np.sqrt(np.square(exact).mean()) * (np.sqrt(n) + np.sqrt(p))
+    keep = values > errors**2 + 16 * np.finfo(np.float64).eps * values[-1]
+    if np.count_nonzero(~keep) <= (n <= p):  # of n <= p samples that have mean 0, one direction is empty
+        return exact
+    axes = axes[:, keep]
+    if n <= p:  # from directions of samples to those of units, (p, r)
+        axes = centered.T @ axes / np.sqrt(values[keep])
+    outside = mean - axes @ (axes.T @ mean)
+    if np.linalg.norm(outside) * np.sqrt(n) <= errors:  # the mean, too, is in the kept directions
+        mean = mean - outside
+    cleaned: FloatArray = centered @ axes @ axes.T + mean
+    return cleaned
+
+
 def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
     """Check X and Y, and return them as arrays (samples, units) of float64.
 
@@ -215,7 +244,7 @@ def pair(X: Responses, Y: Responses) -> tuple[FloatArray, FloatArray]:
         :func:`responses` refuses X or Y.
     """
     both = responses(X, "X"), responses(sides.aligned(X, Y), "Y")
-    x, y = (flatten(side).astype(np.float64) for side in both)
+    x, y = (in_float64(flatten(side)) for side in both)
     same_samples(x.shape, y.shape)
     varying(x, "X")
     varying(y, "Y")

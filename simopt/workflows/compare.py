@@ -28,7 +28,7 @@ from simopt.store import analysis, shelf
 from simopt.store.image import Stored
 from simopt.typing import LabelArray, Node, OnStep
 from simopt.workflows import result
-from simopt.workflows.data import Data, DataLike, found_rows, in_float64, paired, structured
+from simopt.workflows.data import Data, DataLike, found_rows, paired, structured
 from simopt.workflows.request import (
     Request,
     ShouldStop,
@@ -292,7 +292,7 @@ def _compute(
     X, Y = request.pair()
     if request.snr is not None and X.trials is not None:
         raise InputError(f"{X.name} has single trials, which give its noise ceilings; leave snr out.")
-    x, y = in_float64(X.samples()), in_float64(Y.samples())
+    x, y = checks.in_float64(X.samples()), checks.in_float64(Y.samples())
     checks.varying(x, "X")
     checks.varying(y, "Y")
     rows, notes = found_rows(X, Y)

@@ -10,15 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from simopt import catalogue, checks, datasets
 from simopt.datasets import Dataset, Loader
 from simopt.datasets.base import same_rows
 from simopt.errors import InputError, RowsWarning, warn
 from simopt.rows import Order, Rows, found
 from simopt.store.hashes import FileHashes
-from simopt.typing import ArrayLike, FloatArray, Node
+from simopt.typing import ArrayLike, Node
 
 DataLike: TypeAlias = "Data | Dataset | ArrayLike"
 """What public functions accept as X and Y: a Dataset, an array, a tensor, or a pandas or xarray object."""
@@ -189,30 +187,6 @@ def structured(data: DataLike, groups: Any, blocks: Any, rows: Order | None) -> 
     declared = {"groups": groups, "blocks": blocks, "rows": rows}
     given = {name: value for name, value in declared.items() if value is not None}
     return replace(described, node={}, given=replace(described.dataset, **given)) if given else described
-
-
-def in_float64(samples: FloatArray) -> FloatArray:
-    """Return samples (n, p) in float64, without PCs that hold nothing but rounding errors.
-
-    Data of low rank have as many PCs as units once their entries are rounded to float32, and measures that
-    count directions of any size (least squares, CCA) would use these PCs.
-    """
-    exact: FloatArray = samples.astype(np.float64)
-    if samples.dtype == np.float64:
-        return exact
-    n, p = exact.shape
-    mean = exact.mean(axis=0)
-    centered = exact - mean
-    values, axes = np.linalg.eigh(centered @ centered.T if n <= p else centered.T @ centered)
-    # Rounding errors are independent, so their largest singular value is about their size times
-    # sqrt(n) + sqrt(p). The second term is the rounding of the products in float64.
-    errors = np.finfo(samples.dtype).eps * np.sqrt(np.square(exact).mean()) * (np.sqrt(n) + np.sqrt(p))
-    lost = axes[:, values <= errors**2 + 16 * np.finfo(np.float64).eps * values[-1]]
-    if lost.shape[1] <= (n <= p):  # of n <= p samples that have mean 0, one direction is empty
-        return exact
-    kept: FloatArray = centered - (lost @ (lost.T @ centered) if n <= p else (centered @ lost) @ lost.T)
-    kept += mean
-    return kept
 
 
 def paired(X: Data, Y: Data) -> tuple[Dataset, Dataset]:

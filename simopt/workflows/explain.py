@@ -34,10 +34,10 @@ from simopt.rows import Order
 from simopt.sides import aligned
 from simopt.store import shelf
 from simopt.store.reader import Run
-from simopt.typing import Node
+from simopt.typing import FloatArray, Node
 from simopt.workflows import compare, run
 from simopt.workflows.compare import DRAWS, CompareRequest
-from simopt.workflows.data import Data, DataLike, found_rows, in_float64, structured
+from simopt.workflows.data import Data, DataLike, found_rows, structured
 from simopt.workflows.request import ShouldStop, measure_nodes, name_of, never
 from simopt.workflows.result import Axes, Result, Rows
 from simopt.workflows.run_request import RunRequest
@@ -191,7 +191,7 @@ def carry_out(
                 f"{measure.name} has no gradient, so no run can explain its scores; leave {measure.name} out."
             )
     # X is decomposed once, in float64, which scores need; each run converts it to its own precision.
-    x = in_float64(X.samples())
+    x = checks.in_float64(X.samples())
     reference = Reference.of(x, rows=found_rows(X)[0])
     # A run has the numbers of `simopt run` to the last bit, which keeps rounding errors.
     of_runs = reference if np.array_equal(x, X.samples()) else None
@@ -202,8 +202,8 @@ def carry_out(
                 one, observe, should_stop=should_stop, reference=of_runs, fits=partial(fits, one)
             )
     standings = compare.carry_out(scores, should_stop=should_stop, reference=reference).standings
-    y = in_float64(Y.samples())
-    own = _own(X, Y, reference, request.runs[0].decoder)
+    y = checks.in_float64(Y.samples())
+    own = _own(X, Y, y, reference, request.runs[0].decoder)
     extent = Extent(reference, y)
     explained = [
         _explained(request, one, chosen[one.measure], runs[one.measure], extent) for one in standings
@@ -264,9 +264,8 @@ def _no_ceiling(standings: Sequence[Standing], name: str) -> str:
     return "; ".join(reasons_without(standings))
 
 
-def _own(X: Dataset, Y: Dataset, reference: Reference, decoder: Node | None) -> Own:
-    y = torch.from_numpy(in_float64(Y.samples()))
-    captured = captured_variance(Moments(reference, y)).numpy()
+def _own(X: Dataset, Y: Dataset, y: FloatArray, reference: Reference, decoder: Node | None) -> Own:
+    captured = captured_variance(Moments(reference, torch.from_numpy(y))).numpy()
     decoding = {}
     if decoder:
         responses = Y.samples().reshape(*X.responses.shape[:-1], -1)

@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import simopt
+from simopt import checks
 from simopt.datasets import Dataset
 from simopt.errors import DegenerateWarning, InputError
 from simopt.report import attribution, figures, joint, sensitivity, standing, style
 from simopt.workflows.compare import NO_TRIALS
-from simopt.workflows.data import in_float64
 from simopt.workflows.result import Result
 from simopt.workflows.run_request import RunRequest
 
@@ -365,16 +365,21 @@ def test_a_run_that_another_decoder_was_at_is_not_taken_for_one() -> None:
         assert request.same(run, "measure") is fits
 
 
+@pytest.mark.parametrize("offset", [0, 3])
 @pytest.mark.parametrize("shape", [(60, 100), (100, 60)])
-def test_rounding_to_float32_makes_no_pcs(shape: tuple[int, int], rng: np.random.Generator) -> None:
+def test_rounding_to_float32_makes_no_pcs(
+    shape: tuple[int, int], offset: float, rng: np.random.Generator
+) -> None:
     samples, units = shape
     X = rng.standard_normal((samples, 10))
-    low = rng.standard_normal((samples, 5)) @ rng.standard_normal((5, units)) + 3
+    low = rng.standard_normal((samples, 5)) @ rng.standard_normal((5, units)) + offset
     names = ("cca", "linreg", "eigenspace_overlap", "pls25", "cka")
     exact, rounded = (
         [(s.score, s.degenerate) for s in simopt.compare(a, b, measures=names, draws=0).standings]
         for a, b in ((X, low), (X.astype(np.float32), low.astype(np.float32)))
     )
+    alone = simopt.score(X.astype(np.float32), low.astype(np.float32), names)
+    assert [alone[name] for name in names] == pytest.approx([score for score, _ in exact], abs=1e-5)
     for (score, degenerate), (same, also) in zip(exact, rounded, strict=True):
         assert same == pytest.approx(score, abs=1e-5)
         assert also == degenerate
@@ -382,4 +387,4 @@ def test_rounding_to_float32_makes_no_pcs(shape: tuple[int, int], rng: np.random
 
 def test_data_of_float32_that_have_all_their_pcs_stay_as_they_are(rng: np.random.Generator) -> None:
     full = (rng.standard_normal((200, 40)) * np.geomspace(1, 1e-6, 40)).astype(np.float32)
-    np.testing.assert_array_equal(in_float64(full), full)
+    np.testing.assert_array_equal(checks.in_float64(full), full)
