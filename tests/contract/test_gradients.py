@@ -1,5 +1,7 @@
 """Gradients: against finite differences where there is a derivative, ascending and finite where not."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch.autograd import gradcheck
@@ -40,26 +42,32 @@ KINDS = [
 ]  # fmt: skip
 
 
-def is_long(name: str, kind: str) -> bool:
-    """Whether a check takes seconds; ridge100_cv5 and linreg_cv5 are of the same kind."""
-    return kind == "wide Y" and "5folds_cv" in name
-
-
 def is_defined(name: str, kind: str) -> bool:
     """Whether there is a derivative: centered X and Y have a mean of 0, whose direction is undefined."""
     return "concentricity" not in name or kind != "repeated singular values"
 
 
 CELLS = [
-    pytest.param(
-        *param.values,
-        kind,
-        marks=[*param.marks, *([pytest.mark.slow] if is_long(param.values[0], kind) else [])],
-    )
+    pytest.param(*param.values, kind, marks=param.marks)
     for param in DIFFERENTIABLE
     for kind in KINDS
     if is_defined(param.values[0], kind)
 ]
+
+
+def assert_differences_agree(score: Callable[[torch.Tensor], torch.Tensor], Y: torch.Tensor) -> None:
+    """Compare gradients with central differences in five random directions, to 1e-6 of their length.
+
+    One entry in 200 that is wrong by 1 % changes such a product by 7e-4 of the gradient's length.
+    """
+    (grad,) = torch.autograd.grad(score(Y).sum(), Y)
+    Y = Y.detach()
+    step = 1e-6  # as gradcheck's: smaller ones round, larger ones miss the curvature of distances
+    for _ in range(5):
+        V = draw(*Y.shape)
+        difference = (score(Y + step * V) - score(Y - step * V)) / (2 * step)
+        error = (difference - (grad * V).sum((-2, -1))).abs()
+        assert (error <= 1e-6 * grad.norm(dim=(-2, -1)) + 3e-8).all()  # 3e-8: rounding of scores
 
 
 @pytest.mark.parametrize(("name", "kind"), CELLS)
@@ -71,13 +79,17 @@ def test_gradcheck(name: str, kind: str) -> None:
             measure(X, Y)
         return
     batch = torch.stack([Y, Y + 0.1 * draw(*Y.shape)]).requires_grad_()
-    if "arccos" in measure.facts.formula and abs(measure(X, Y).item() - measure.facts.at_self) < 1e-6:
-        batch = batch[1:]  # an angle has no derivative where it is 0
-        if abs(measure(X, batch[0]).item() - measure.facts.at_self) < 1e-6:  # 0 whatever Y is
+    best, angle = measure.facts.at_self, "arccos" in measure.facts.formula
+    if (angle or not measure.facts.larger_is_closer) and abs(measure(X, Y).item() - best) < 1e-6:
+        batch = batch[1:]  # an angle or a distance has no derivative where it is 0
+        if angle and abs(measure(X, batch[0]).item() - best) < 1e-6:  # 0 whatever Y is
             (grad,) = torch.autograd.grad(measure.bind(X)(batch).sum(), batch)
             assert torch.equal(grad, torch.zeros_like(grad))
             return
-    assert gradcheck(measure.bind(X), batch)
+    if kind == "well-conditioned":
+        assert gradcheck(measure.bind(X), batch)
+    else:
+        assert_differences_agree(measure.bind(X), batch)
 
 
 def singular(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
