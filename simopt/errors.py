@@ -82,7 +82,7 @@ class RowsWarning(UserWarning):
 
 
 class UnitsWarning(UserWarning):
-    """Units of a file have the same response in all samples."""
+    """Units of a file have the same response in all samples, or a score leaves units or test sets out."""
 
 
 class LabelWarning(UserWarning):

@@ -15,8 +15,10 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, overload
 
+import torch
+
 from simopt import catalogue, checks
-from simopt.errors import InputError, RowsWarning, warn
+from simopt.errors import InputError, RowsWarning, UnitsWarning, warn
 from simopt.measures.base import BoundMeasure, Facts, Measure, Score, groups_are_none, rows_of
 from simopt.measures.function import FunctionMeasure
 from simopt.measures.moments import Moments, Reference
@@ -184,6 +186,14 @@ def score(
         The score, or for a sequence of measures a dict from name to score. A score is NaN if the measure is
         undefined for these data. The range of a score and its value at Y = X are in the measure's ``facts``.
 
+    Warns
+    -----
+    UnitsWarning
+        The score leaves out units that are constant, or test sets in which nothing varies, or it pools test
+        sets because they are small.
+    RowsWarning
+        Equal samples are taken for repeats, and folds keep them together.
+
     Raises
     ------
     InputError
@@ -219,6 +229,8 @@ def score(
         scores[built.name] = float(built.bind(reference)(y))
         if notes and built.cross_validated:
             warn(f"{built.name}: {notes[0]}", RowsWarning)
+        for line in built.left_out(reference, torch.tensor(y)):
+            warn(f"{line}.", UnitsWarning)
     return scores if several else next(iter(scores.values()))
 
 

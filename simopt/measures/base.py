@@ -163,6 +163,10 @@ class Measure(ABC):
 
     def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
         """Return what users have to know of the score of Y (samples, units), a line for each fact."""
+        return self.left_out(reference, Y)
+
+    def left_out(self, reference: Reference, Y: Tensor) -> list[str]:
+        """Return which units and test sets the score of Y leaves out or pools, a line for each kind."""
         return []
 
     @property

@@ -71,7 +71,7 @@ def pools(name: str, smallest: int) -> list[str]:
     if smallest >= FEWEST:
         return []
     return [
-        f"{name}: the smallest test set has {smallest} of at least {FEWEST} samples; the predictions for all "
+        f"{name}: the smallest test set has {smallest} samples, fewer than {FEWEST}; the predictions for all "
         "test sets are scored together, less the means of their train samples"
     ]
 

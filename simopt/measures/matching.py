@@ -292,7 +292,7 @@ class Matching(Measure):
 
         return score
 
-    def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
+    def left_out(self, reference: Reference, Y: Tensor) -> list[str]:
         """Return which constant units a correlation leaves out."""
         if self.comparison != "correlation":
             return []
@@ -386,7 +386,7 @@ class PairwiseMatching(Measure):
 
         return score
 
-    def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
+    def left_out(self, reference: Reference, Y: Tensor) -> list[str]:
         """Return which units of Y are left out of folds."""
         constant = [folds.constant(Y[test], Y).cpu().numpy() for _, test in self._splits(reference)]
         return folds.left_out(self.name, "Y", np.stack(constant))

@@ -172,8 +172,7 @@ class Predictivity(Measure):
             ``standardize=each`` a test set of fewer than 3 samples. The returned function raises this error
             if there are fewer units or samples than components, or if no unit varies in any test set.
         """
-        # scikit-learn fits on the CPU; in float64, so that scores do not depend on the dtype of the data.
-        X = reference.responses.detach().cpu().double().numpy()
+        X = _on_cpu(reference)
         groups = self.groups_to_keep(reference)
         splits = self._splits(len(X), groups)
 
@@ -203,21 +202,25 @@ class Predictivity(Measure):
         return over_batch(score)
 
     def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
-        """Return which units are left out, whether test sets are pooled, and what is to know of a penalty."""
-        X = reference.responses.detach().cpu().double().numpy()
-        predictors, targets = self._sides(X, Y)
-        groups = self.groups_to_keep(reference)
-        splits = self._splits(len(X), groups)
-        side = "X" if self.direction == "y_to_x" else "Y"
-        lines = folds.left_out(self.name, side, self._left_out(targets, splits, Y.dtype))
-        if not self.pooled:
-            lines += folds.pools(self.name, _smallest(splits))
+        """Return what is left out, and what is to know of the penalty."""
+        lines = self.left_out(reference, Y)
         if self.model == "ridge" and self.standardize == "none":
             lines.append(absolute_penalty(self.name, self.penalty))
         if self.model == "ridge_cv":
+            predictors, targets = self._sides(_on_cpu(reference), Y)
+            groups = self.groups_to_keep(reference)
+            splits = self._splits(len(predictors), groups)
             models = [self._predict(predictors, targets, *split, groups)[1] for split in splits]
             lines += self._about_penalties(np.concatenate([np.atleast_1d(model.chosen) for model in models]))
         return lines
+
+    def left_out(self, reference: Reference, Y: Tensor) -> list[str]:
+        """Return which units are left out, and whether test sets are pooled."""
+        _, targets = self._sides(_on_cpu(reference), Y)
+        splits = self._splits(len(targets), self.groups_to_keep(reference))
+        side = "X" if self.direction == "y_to_x" else "Y"
+        lines = folds.left_out(self.name, side, self._left_out(targets, splits, Y.dtype))
+        return lines if self.pooled else [*lines, *folds.pools(self.name, _smallest(splits))]
 
     def _about_penalties(self, chosen: LabelArray) -> list[str]:
         """Return which penalties ``ridge_cv`` chooses, given their positions among the penalties."""
@@ -322,6 +325,11 @@ class Predictivity(Measure):
         norms = np.linalg.norm(t, axis=0) * np.linalg.norm(p, axis=0)
         correlation: Array = np.divide((t * p).sum(axis=0), norms, out=np.zeros(len(norms)), where=norms > 0)
         return correlation if self.statistic == "pearson" else correlation**2
+
+
+def _on_cpu(reference: Reference) -> Array:
+    """Return X, (n, p), in float64, so that scores do not depend on its dtype, for fits on the CPU."""
+    return reference.responses.detach().cpu().double().numpy()
 
 
 def _smallest(splits: list[Split]) -> int:

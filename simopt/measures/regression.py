@@ -144,14 +144,19 @@ class Regression(Measure):
         return None
 
     def remarks(self, reference: Reference, Y: Tensor) -> list[str]:
-        """Return that a penalty is absolute, and which test sets are left out or pooled."""
-        lines = [absolute_penalty(self.name, self.penalty)] if self.penalty > 0 else []
+        """Return that a penalty is absolute, and what is left out."""
+        absolute = [absolute_penalty(self.name, self.penalty)] if self.penalty > 0 else []
+        return [*absolute, *self.left_out(reference, Y)]
+
+    def left_out(self, reference: Reference, Y: Tensor) -> list[str]:
+        """Return which test sets are left out or pooled."""
         if self.folds is None:
-            return lines
+            return []
         folds, fits = self._fits(reference)
-        moments = Moments(reference, Y)
-        for fit in fits:
-            undefined = int((~self._defined(fit(moments))).sum())
+        moments, lines = Moments(reference, Y), []
+        for fit in () if folds.pooled else fits:
+            targets = fit if isinstance(fit, _PredictX) else fit(moments)
+            undefined = int((~self._defined(targets)).sum())
             if undefined:
                 side = "X" if isinstance(fit, _PredictX) else "Y"
                 lines.append(
@@ -209,7 +214,7 @@ class Regression(Measure):
         """Return the sum of squares of the targets that the score divides by, (..., f)."""
         return of.about_test_mean if (self.statistic, self.baseline) == ("r2", "test") else of.total
 
-    def _defined(self, fit: _Fit) -> Tensor:
+    def _defined(self, fit: _PredictX | _Fit) -> Tensor:
         """Return in which test sets the targets vary, (..., f)."""
         return self._total(fit) > fit.rounding
 

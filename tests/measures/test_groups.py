@@ -15,6 +15,8 @@ from simopt.measures import Reference, fits
 from simopt.measures.predictivity import PENALTIES
 from simopt.rows import Rows
 
+pytestmark = pytest.mark.filterwarnings("ignore::simopt.errors.UnitsWarning")
+
 CROSS_VALIDATED = [
     "linreg_cv5", "ridge10_cv5", "linreg-r2-sym-5folds_cv", "ridge_cv", "pls25", "brainscore-linear",
     "neuroai-pls25", "deepdive-ridge1-r2-5fold-pooled", "pairwise_matching", "procrustes-euclidean-5fold",

@@ -13,6 +13,8 @@ from simopt.measures import matching
 from tests.measures.test_textbook import KINDS, ORACLES, pair
 from tests.oracles.matching import MEASURES
 
+pytestmark = pytest.mark.filterwarnings("ignore::simopt.errors.UnitsWarning")
+
 # A fold of fewer than three samples has no correlation that means anything.
 UNDEFINED = {(name, "few samples") for name in ("pairwise_matching", "neuroai-pairwise-matching")}
 

@@ -1,5 +1,7 @@
 """Predictivity unit by unit: splits, pooling, hard data, options. Its numbers: the published packages."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.cross_decomposition import PLSRegression
@@ -9,9 +11,11 @@ from sklearn.model_selection import KFold, ShuffleSplit
 
 import simopt
 from simopt import measures
-from simopt.errors import InputError
+from simopt.errors import InputError, UnitsWarning
 from simopt.measures import fits
 from tests.measures.test_textbook import DATA, ORACLES
+
+pytestmark = pytest.mark.filterwarnings("ignore::simopt.errors.UnitsWarning")
 
 
 def test_all_components_of_pls_are_least_squares(rng: np.random.Generator) -> None:
@@ -141,7 +145,7 @@ def test_small_test_sets_are_pooled_less_the_train_means(
     options = {"model": "linear", "statistic": statistic}
     assert simopt.score(X, Y, name, **options) == pytest.approx(expected, rel=1e-9)
     notes = simopt.compare(X, Y, measures=(name,), draws=0, **options).standings[0].notes
-    assert "the smallest test set has 2 of at least 3 samples" in " ".join(notes)
+    assert "the smallest test set has 2 samples, fewer than 3" in " ".join(notes)
 
 
 def test_pooled_scores_of_unrelated_data_are_about_zero() -> None:
@@ -264,3 +268,18 @@ def test_several_measures_have_the_scores_they_have_alone(rng: np.random.Generat
     nbs = simopt.measures.get("nbs")
     several = simopt.score(X, Y, ["cka", nbs, "linreg"])
     assert several == {name: simopt.score(X, Y, name) for name in ("cka", "nbs", "linreg")}
+
+
+def test_a_score_without_a_table_warns_of_what_is_left_out(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((2, 40, 4))
+    X[:8, 2] = 0.0
+    with pytest.warns(UnitsWarning, match=r"^ridge_cv: unit 2 of X left out of 1 of 5 test sets"):
+        simopt.score(X, Y, "ridge_cv")
+    with pytest.warns(UnitsWarning, match="^linreg_cv5: the smallest test set has 2 samples"):
+        simopt.score(X[:12], Y[:12], "linreg_cv5")
+    Y[:, 1] = 3.0
+    with pytest.warns(UnitsWarning, match="^soft_correlation_match: unit 1 of Y left out, being constant"):
+        simopt.score(X, Y, "soft_correlation_match")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        simopt.score(rng.standard_normal((40, 4)), Y, ["ridge_cv", "cka"])

@@ -15,6 +15,8 @@ from simopt.measures import fits
 from tests import oracles
 from tests.oracles import kernel, textbook
 
+pytestmark = pytest.mark.filterwarnings("ignore::simopt.errors.UnitsWarning")
+
 DATA = Path(__file__).parents[1] / "data"
 TEXTBOOK = {**textbook.MEASURES, **kernel.MEASURES}
 ORACLES = json.loads((DATA / "oracles.json").read_text())
