@@ -45,7 +45,7 @@ REVISIONS: dict[str, int] = {
     "simopt.analysis.attribution.leave_one_unit": 2,
     "simopt.analysis.ceilings.from_trials": 3,
     "simopt.analysis.decoding.Decoder": 2,
-    "simopt.analysis.nulls.nulls": 2,
+    "simopt.analysis.nulls.nulls": 3,
     "simopt.measures.matching.Matching": 2,
     "simopt.measures.matching.PairwiseMatching": 2,
     "simopt.measures.neighbors.Neighborhood": 2,

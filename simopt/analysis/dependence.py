@@ -107,9 +107,10 @@ def slow(rows: FloatArray, blocks: LabelArray) -> float:
 
     A slow change is the projection of the m rows of a block on polynomials of their positions. The four tests
     take degree 1 or degrees 1 to 3, for each block by itself or for all blocks together. Let T (m, k) be the
-    orthonormal polynomials and S = Z'Z / (m - 1) the covariance of the centered rows Z. Over all orders of
-    the rows ||T'Z||^2 has the mean k tr S and about the variance 2 k ||S||^2. The p-value is that of a
-    multiple of chi-square with this mean and variance.
+    orthonormal polynomials of a block and S = Z'Z / (m - 1) the covariance of its centered rows Z. Over all
+    orders of the rows ||T'Z||^2 has the mean k tr S and about the variance 2 k ||S||^2. The p-value is that
+    of a multiple of chi-square with the sums of these means and variances. Short blocks have fewer
+    polynomials.
 
     References
     ----------
@@ -117,25 +118,24 @@ def slow(rows: FloatArray, blocks: LabelArray) -> float:
     """
     parts = [rows[blocks == block] for block in range(blocks.max() + 1)]
     parts = [part - part.mean(axis=0) for part in parts if len(part) > 2]
-    if not parts:
-        return 1.0
-    scaled = np.concatenate([part / np.sqrt(len(part) - 1) for part in parts])
-    together = _squares(scaled)
-    apart = sum(_squares(part) / (len(part) - 1) ** 2 for part in parts)
-    trace = float(np.square(scaled).sum())
+    scaled = [part / np.sqrt(len(part) - 1) for part in parts]  # S is the product with itself
     p_values = []
     for degree in (1, SLOW):
+        axes = [polynomials(len(part), degree)[:, 1:] for part in parts]
         along = np.zeros((len(parts), degree, rows.shape[1]))
-        for changes, part in zip(along, parts, strict=True):
-            chosen = polynomials(len(part), degree)[:, 1:]
+        for changes, chosen, part in zip(along, axes, parts, strict=True):
             changes[: chosen.shape[1]] = chosen.T @ part
+        # The blocks that have a polynomial of each degree.
+        having = [[S for S, T in zip(scaled, axes, strict=True) if T.shape[1] > k] for k in range(degree)]
+        mean = sum(float(np.square(S).sum()) for some in having for S in some)
+        apart = sum(_squares(S) for some in having for S in some)
+        together = sum(_squares(np.concatenate(some)) for some in having if some)
         for change, square in (
             (np.square(along).sum(), apart),
             (np.square(along.sum(axis=0)).sum(), together),
         ):
             if square > 0:
-                freedom = degree * trace**2 / square
-                p_values.append(float(stats.chi2.sf(change / trace * freedom / degree, freedom)))
+                p_values.append(float(stats.chi2.sf(change * mean / square, mean**2 / square)))
     return min(p_values, default=1.0)
 
 

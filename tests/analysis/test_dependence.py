@@ -65,14 +65,23 @@ def test_slow_changes_are_seen_in_each_block_and_in_all(degree: int) -> None:
     assert dependence.slow(noise, np.arange(120)) == 1
 
 
-def test_the_p_value_of_slow_changes_is_uniform_where_there_are_none() -> None:
+@pytest.mark.parametrize("sizes", [[20] * 4, [5] * 30, [3, 5, 12] * 8])
+def test_the_p_value_of_slow_changes_is_uniform_where_there_are_none(sizes: list[int]) -> None:
     """The smallest of four p-values that go together is below 1 % in 1 to 4 % of cases."""
-    blocks = np.repeat(np.arange(4), 20)
+    blocks = np.repeat(np.arange(len(sizes)), sizes)
     low = [
-        dependence.slow(np.random.default_rng(seed).standard_normal((80, 3)), blocks) < 0.01
+        dependence.slow(np.random.default_rng(seed).standard_normal((len(blocks), 3)), blocks) < 0.01
         for seed in range(300)
     ]
     assert 1 <= sum(low) <= 20  # of 300, with a rate of 1 and of 4 %: fewer or more in 5 and 1 % of tests
+
+
+def test_a_curve_within_short_blocks_is_seen() -> None:
+    """Blocks of 5 samples have two polynomials; a test that counts three sees 39 % of these."""
+    blocks, curve = np.repeat(np.arange(30), 5), np.tile(np.linspace(-1, 1, 5) ** 2, 30)[:, None]
+    draws = (np.random.default_rng(seed) for seed in range(200))
+    noisy = (rng.standard_normal((150, 5)) + 0.4 * curve * rng.standard_normal(5) for rng in draws)
+    assert np.mean([dependence.slow(rows, blocks) < 0.01 for rows in noisy]) > 0.5
 
 
 @pytest.mark.parametrize("a", [0.2, 0.5, 0.9])
