@@ -330,16 +330,23 @@ def _signs(
             f"comparisons; {limits.comparisons:g} are needed",
         )
 
+    complete = 2.0**free < _ALL
+
     def draws(Y: FloatArray, count: int, rng: np.random.Generator) -> Iterator[FloatArray]:
         vectors = items.vectors(Y)
         coefficients = basis.coefficients(vectors)
-        for _ in range(count):
-            signs = basis.signs(1, rng, basis.kept)[0]
+        drawn: Iterable[FloatArray]
+        if complete:  # the first signs are the present ones
+            drawn = np.ones((2**free - 1, len(basis.kept), 1))
+            drawn[:, ~basis.kept, 0] = list(product([1.0, -1.0], repeat=free))[1:]
+        else:
+            drawn = (basis.signs(1, rng, basis.kept)[0] for _ in range(count))
+        for signs in drawn:
             yield items.with_vectors(Y, vectors, basis.rows(signs * coefficients))
 
     why = f"neighboring {items.words} {found}"
     null = f"frequency components of Y along the {items.words}, with random signs and unchanged sizes"
-    return Exchange(kind, null, why, draws)
+    return Exchange(kind, null, why, draws, complete)
 
 
 def _items(samples: int, rows: Rows, conditions: int | None) -> tuple[Kind, _Items]:

@@ -161,6 +161,16 @@ def series(a: float) -> Callable[[np.random.Generator, int], np.ndarray]:
     return lambda rng, n: lfilter([1], [1, -a], rng.standard_normal((n + 200, 10)), axis=0)[200:]
 
 
+def test_few_signs_are_all_taken_once() -> None:
+    """Ten samples have a mean, three slow changes, and six other frequencies: 2^6 signs, one the present."""
+    one, other = np.random.default_rng(0).standard_normal((2, 10, 8))
+    exchange = choose(one, other, Rows(order="time"))
+    assert exchange.complete
+    assert exchange.null == SIGNS
+    draws = [draw.round(9).tobytes() for draw in exchange.draws(other, 5, np.random.default_rng(1))]
+    assert len(draws) == len({*draws, other.round(9).tobytes()}) - 1 == 63
+
+
 def test_signs_of_frequencies_keep_slow_changes_and_what_the_data_are() -> None:
     rng = np.random.default_rng(0)
     one, other = series(0.7)(rng, 150), series(0.7)(rng, 150) + 3
